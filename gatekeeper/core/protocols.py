@@ -1,0 +1,109 @@
+"""The protocols through which services meet: one file to read to know who may ask what of whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Protocol
+
+from gatekeeper.core.session import EndReason, Session, SessionRecord, UserRecord
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class SessionStore(Protocol):
+    """Where sessions live. Raises `core.errors.StoreUnavailable` when it cannot be asked.
+
+    Keys are SHA-256 of the session id (32 bytes); times are seconds since the epoch.
+    """
+
+    async def get(self, key: bytes) -> SessionRecord | EndReason:
+        """The record, or why there is none: UNKNOWN, or the reason it was ended with."""
+
+    async def create(self, record: SessionRecord) -> None: ...
+
+    async def replace(self, old: bytes, record: SessionRecord, *, grace_until: float) -> bool:
+        """Put `record` in place of `old` in one transaction; `old` answers until `grace_until`.
+
+        False when `old` was not alive any more: then nothing is created.
+        """
+
+    async def touch(self, seen: Sequence[tuple[bytes, float]]) -> None:
+        """Move `last_seen_at` forward, never back."""
+
+    async def end(self, key: bytes, reason: EndReason, now: float) -> bool:
+        """End one session everywhere; False when it was over already."""
+
+    async def end_user(self, user_id: int, reason: EndReason, now: float, *, keep: bytes | None = None) -> int:
+        """End all sessions of a user but `keep`; the number ended."""
+
+    async def list(self, user_id: int | None = None) -> list[SessionRecord]: ...
+
+    async def purge(self, *, created_before: float, seen_before: float, ended_before: float) -> int:
+        """Forget rows that no answer depends on any more."""
+
+
+class UserDirectory(Protocol):
+    """Reads accounts for the sessions. Raises `StoreUnavailable`."""
+
+    async def get(self, user_id: int) -> UserRecord | None: ...
+
+
+class SessionGuard(Protocol):
+    """What the gate asks of the sessions (implemented by `sessions.manager.SessionManager`)."""
+
+    def peek(self, cookie: bytes, now: float) -> Session | EndReason | None:
+        """Answer from the process's cache, without I/O; None means: ask `load`."""
+
+    async def load(self, cookie: bytes, now: float) -> Session | EndReason:
+        """Answer from the store. Raises `StoreUnavailable`."""
+
+    def touch(self, session: Session, now: float) -> None:
+        """The person was active: written behind in batches."""
+
+    def watch(self, session: Session, on_revoked: Callable[[], None]) -> Callable[[], None]:
+        """Call `on_revoked` once when the session is ended by sign-out or revocation (not by time).
+
+        Returns the function that stops watching. Long answers and WebSockets are cut by it.
+        """
+
+
+class TunnelPeer(Protocol):
+    """The upstream side of a raw WebSocket: what the server hands client bytes to."""
+
+    def client_data(self, data: bytes) -> None: ...
+
+    def client_eof(self) -> None: ...
+
+    def client_lost(self, error: Exception | None) -> None: ...
+
+    def pause_upstream(self) -> None:
+        """The client's write buffer is full: stop reading from the application."""
+
+    def resume_upstream(self) -> None: ...
+
+    def shutdown(self) -> None:
+        """The server stops: close both sides with 1001 (RFC 6455 section 7.4.1)."""
+
+
+class Tunnel(Protocol):
+    """The client's connection at a WebSocket hand-shake, offered raw by our server protocol.
+
+    Found at `scope["extensions"]["gatekeeper.tunnel"]` of a websocket scope. Whoever calls `accept` owns
+    the connection from then on and must not use the scope's receive and send; whoever does not call it
+    uses plain ASGI messages.
+    """
+
+    def accept(self, head: bytes, peer: TunnelPeer) -> asyncio.Transport:
+        """Write `head` (a whole 101 response) and hand over the transport.
+
+        Bytes that the client already sent after the hand-shake are given to `peer.client_data` before this
+        returns.
+        """
+
+    def refuse(self, head: bytes, body: bytes) -> None:
+        """Write a whole HTTP response instead of the upgrade, and close."""

@@ -1,0 +1,1 @@
+"""Tables, engine and migrations; SQLite first, the same tables on PostgreSQL."""

@@ -1,0 +1,104 @@
+"""Every table, SQLAlchemy Core. Times are seconds since the epoch (REAL); secrets are hashed or encrypted.
+
+A change here needs a migration in `storage/migrations/versions/`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = sa.Table(
+    "users",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("login", sa.Text, nullable=False),
+    sa.Column("login_key", sa.Text, nullable=False, unique=True),  # NFKC + casefold: how logins compare
+    sa.Column("name", sa.Text, nullable=False, server_default=""),
+    sa.Column("email", sa.Text, nullable=False, server_default=""),
+    sa.Column("disabled", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("session_epoch", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("password_hash", sa.Text),
+    sa.Column("password_changed_at", sa.Float),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("last_sign_in_at", sa.Float),
+    sqlite_autoincrement=True,  # an id is never given to a second person
+)
+
+user_roles = sa.Table(
+    "user_roles",
+    metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("role", sa.Text, primary_key=True),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("user_id", sa.Integer, nullable=False, index=True),  # no foreign key: an ended row outlives its user
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("last_seen_at", sa.Float, nullable=False),
+    sa.Column("remembered", sa.Boolean, nullable=False),
+    sa.Column("methods", sa.Text, nullable=False),
+    sa.Column("first_factor_at", sa.Float, nullable=False),
+    sa.Column("second_factor_at", sa.Float, nullable=False),
+    sa.Column("client", sa.Text, nullable=False),
+    sa.Column("user_agent", sa.Text, nullable=False),
+    sa.Column("grace_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("ended_reason", sa.Text),
+)
+
+revocations = sa.Table(
+    "revocations",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("session_key", sa.LargeBinary(32)),  # one session, or
+    sa.Column("user_id", sa.Integer),  # everything cached of one user (ended, or roles and name changed)
+    sqlite_autoincrement=True,
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("hash", sa.LargeBinary(32), primary_key=True),  # SHA-256 of the token
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Integer),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("used_at", sa.Float),
+)
+
+facts = sa.Table(  # facts about this installation, such as "the administrator link was used"
+    "facts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+audit_events = sa.Table(
+    "audit_events",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Integer, index=True),
+    sa.Column("login", sa.Text, nullable=False, server_default=""),
+    sa.Column("actor", sa.Text, nullable=False, server_default=""),  # who did it: a login, "cli:root", "system"
+    sa.Column("client", sa.Text, nullable=False, server_default=""),
+    sa.Column("request_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("details", sa.JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
