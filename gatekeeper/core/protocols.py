@@ -38,7 +38,9 @@ class SessionStore(Protocol):
     async def end(self, key: bytes, reason: EndReason, now: float) -> bool:
         """End one session everywhere; False when it was over already."""
 
-    async def end_user(self, user_id: int, reason: EndReason, now: float, *, keep: bytes | None = None) -> int:
+    async def end_user(
+        self, user_id: int, reason: EndReason, now: float, *, keep: bytes | None = None
+    ) -> int:
         """End all sessions of a user but `keep`; the number ended."""
 
     async def list(self, user_id: int | None = None) -> list[SessionRecord]: ...

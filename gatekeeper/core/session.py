@@ -85,7 +85,9 @@ class Timeouts(NamedTuple):
     """For a half-finished sign-in, from its first factor."""
 
 
-def ended(record: SessionRecord, timeouts: Timeouts, now: float, *, complete: bool = True) -> EndReason | None:
+def ended(
+    record: SessionRecord, timeouts: Timeouts, now: float, *, complete: bool = True
+) -> EndReason | None:
     """Say why `record` is over at `now`, or None while it lives. ASVS 5.0 V7.3.
 
     A clock set back revives nothing by itself: `now` must come from `core.clock.SteadyClock`.

@@ -1,0 +1,152 @@
+"""Headers on their way to the application and back: what is taken out, what is written fresh.
+
+Every forwarded request passes here, public paths too: first everything that a client could use to pose as
+somebody else is removed in every spelling, then ours is added (RFC 9110 section 7.6.1; ASVS 5.0 V4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gatekeeper.core.cookies import sets_cookie, without_cookies
+from gatekeeper.core.session import HeaderList
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade "
+    b"http2-settings".split()
+)
+"""Headers about one connection. `transfer-encoding` is not among them: upstream needs it to know that a
+body follows, and does its own framing."""
+
+# How applications and frameworks learn who the user or the client is; an application behind a gate may
+# trust any of them, whatever names the operator configured.
+_CLAIMS = frozenset(
+    b"remote-user remote-name remote-email remote-groups x-remote-user x-webauth-user "
+    b"forwarded x-real-ip x-client-ip x-cluster-client-ip true-client-ip client-ip "
+    b"x-original-url x-original-uri x-original-method x-original-host x-rewrite-url x-host "
+    b"x-request-id proxy".split()  # proxy: CVE-2016-5385
+)
+_CLAIM_PREFIXES = (b"x-forwarded-", b"x-gatekeeper-", b"x-auth-request-")
+_METHOD_OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
+_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host"))
+_SEPARATORS = bytes.maketrans(b"_.", b"--")
+
+_KEEP, _DROP, _COOKIE, _CONNECTION = range(4)
+_MEMO_LIMIT = 4096
+
+
+def normalise_name(name: bytes) -> bytes:
+    """The form under which header names collide behind CGI and WSGI: `Remote_User` is `remote-user`."""
+    return name.lower().translate(_SEPARATORS)
+
+
+class RequestHeaders:
+    """Makes the header list of a forwarded request. Verdicts on names are remembered, bounded."""
+
+    def __init__(
+        self,
+        *,
+        identity_names: Iterable[str],
+        own_cookies: frozenset[bytes],
+        scheme: str,
+        drop_overrides: bool,
+    ) -> None:
+        self._identity = frozenset(normalise_name(name.encode("ascii")) for name in identity_names)
+        self._own_cookies = own_cookies
+        self._scheme = scheme.encode("ascii")
+        self._drop_overrides = drop_overrides
+        self._verdicts: dict[bytes, int] = {}
+
+    def forward(
+        self, headers: RawHeaders, identity: HeaderList, *, client: str, host: str, request_id: str
+    ) -> list[tuple[bytes, bytes]]:
+        """The cleaned headers, then identity, then what a proxy adds. Names must be lower case (ASGI)."""
+        verdicts = self._verdicts
+        kept: list[tuple[bytes, bytes]] = []
+        listed: set[bytes] | None = None
+        for pair in headers:
+            name = pair[0]
+            verdict = verdicts.get(name)
+            if verdict is None:
+                verdict = self._judge(name)
+            if verdict == _KEEP:
+                kept.append(pair)
+            elif verdict == _COOKIE:
+                if cookies := without_cookies(pair[1], self._own_cookies):
+                    kept.append((name, cookies))
+            elif verdict == _CONNECTION:
+                listed = listed or set()
+                listed.update(token.strip(b" \t").lower() for token in pair[1].split(b","))
+        if listed and (listed := listed - _FRAMING):
+            kept = [pair for pair in kept if pair[0] not in listed]
+        kept += identity
+        address = client.encode("ascii", "replace")
+        name = host.encode("ascii")
+        node = b'"[' + address + b']"' if b":" in address else address or b"unknown"
+        kept += (
+            (b"x-forwarded-for", address or b"unknown"),
+            (b"x-forwarded-proto", self._scheme),
+            (b"x-forwarded-host", name),
+            (b"forwarded", b"for=" + node + b';host="' + name + b'";proto=' + self._scheme),
+            (b"x-request-id", request_id.encode("ascii")),
+        )
+        return kept
+
+    def _judge(self, name: bytes) -> int:
+        plain = normalise_name(name)
+        if plain in (b"cookie", b"connection"):
+            verdict = (_COOKIE if plain == b"cookie" else _CONNECTION) if plain == name else _DROP
+        elif (
+            plain in HOP_BY_HOP
+            or plain in _CLAIMS
+            or plain in self._identity
+            or plain.startswith(_CLAIM_PREFIXES)
+            or (plain in _METHOD_OVERRIDES and self._drop_overrides)
+            or (plain in _FRAMING and plain != name)  # Content_Length becomes CONTENT_LENGTH somewhere
+            or (plain == b"transfer-encoding" and plain != name)
+        ):
+            verdict = _DROP
+        else:
+            verdict = _KEEP
+        if len(self._verdicts) < _MEMO_LIMIT:
+            self._verdicts[name] = verdict
+        return verdict
+
+
+def answer_headers(
+    headers: RawHeaders, *, own_cookies: frozenset[bytes], private: bool, set_cookies: Iterable[bytes] = ()
+) -> list[tuple[bytes, bytes]]:
+    """The application's answer on its way out: it cannot set our cookies, and no shared cache may keep it.
+
+    `private` is False on public paths, whose caching is the application's own affair.
+    """
+    kept: list[tuple[bytes, bytes]] = []
+    cache_control: bytes | None = None
+    for pair in headers:
+        name = pair[0].lower()
+        if name == b"set-cookie":
+            if sets_cookie(pair[1], own_cookies):
+                continue
+        elif name == b"cache-control" and private:
+            cache_control = pair[1] if cache_control is None else cache_control + b"," + pair[1]
+            continue
+        kept.append(pair)
+    if private:
+        kept.append((b"cache-control", private_cache_control(cache_control)))
+    kept += ((b"set-cookie", value) for value in set_cookies)
+    return kept
+
+
+def private_cache_control(value: bytes | None) -> bytes:
+    """`value` made at least `private` (RFC 9111 section 5.2.2.7), its other directives kept."""
+    if value is None:
+        return b"private"
+    directives = [part.strip(b" \t") for part in value.split(b",")]
+    names = {directive.split(b"=", 1)[0].lower(): directive for directive in directives if directive}
+    if b"no-store" in names or names.get(b"private", b"").lower() == b"private":
+        return value
+    for name in (b"public", b"s-maxage", b"proxy-revalidate", b"private"):
+        names.pop(name, None)
+    return b", ".join([b"private", *names.values()])
