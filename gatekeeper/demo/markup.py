@@ -74,7 +74,8 @@ def money(cents: int) -> str:
 def field(label: str, control: str) -> str:
     """One row of a form table. `control` is HTML."""
     name = f"{escape(label)}:" if label else "&nbsp;"
-    return f'<tr><td align="right"><font face="Verdana, Arial" size="2">{name}</font></td><td>{control}</td></tr>'
+    font = '<font face="Verdana, Arial" size="2">'
+    return f'<tr><td align="right">{font}{name}</font></td><td>{control}</td></tr>'
 
 
 LIVE = """<p>What is going on in the warehouse, as it happens.
