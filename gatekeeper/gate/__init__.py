@@ -1,0 +1,1 @@
+"""The shell around the decision: reads a request into facts, asks `decide`, carries the answer out."""

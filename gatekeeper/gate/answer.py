@@ -1,0 +1,50 @@
+"""The way out: what the application answers passes here before it leaves."""
+
+from __future__ import annotations
+
+from gatekeeper.core.headers import answer_headers
+from gatekeeper.core.protocols import Message, Send
+
+
+class Answer:
+    """A `send` that remembers whether an answer has begun, and cleans the application's headers.
+
+    With `own_cookies` None the answer is one of Gatekeeper's own pages and leaves as it is.
+    """
+
+    __slots__ = ("_own_cookies", "_private", "_send", "_set_cookies", "bytes", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._own_cookies: frozenset[bytes] | None = None
+        self._private = False
+        self._set_cookies: list[bytes] = []
+        self.status = 0
+        self.bytes = 0
+
+    def protect(self, own_cookies: frozenset[bytes], *, private: bool, set_cookies: list[bytes]) -> None:
+        """From now on the application speaks, not Gatekeeper."""
+        self._own_cookies = own_cookies
+        self._private = private
+        self._set_cookies = set_cookies
+
+    @property
+    def started(self) -> bool:
+        return self.status != 0
+
+    async def __call__(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.body":
+            self.bytes += len(message.get("body", b""))
+        elif kind in ("http.response.start", "websocket.http.response.start", "websocket.accept"):
+            self.status = message.get("status", 101)
+            if self._own_cookies is not None:
+                message["headers"] = answer_headers(
+                    message.get("headers", ()),
+                    own_cookies=self._own_cookies,
+                    private=self._private and kind != "websocket.accept",
+                    set_cookies=self._set_cookies,
+                )
+        elif kind == "websocket.close" and self.status == 0:
+            self.status = 403
+        await self._send(message)

@@ -1,0 +1,79 @@
+"""Connections that outlive the decision that let them in: WebSockets are judged again while they run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.context import Facts
+from gatekeeper.core.errors import Undecidable
+from gatekeeper.core.policy import Outcome, Policy, decide
+from gatekeeper.core.protocols import SessionGuard
+from gatekeeper.core.session import EndReason, Session
+
+SWEEP_INTERVAL = 2.0
+"""Seconds between two looks at all live WebSockets; a session's end reaches them well within 5 s."""
+
+
+class _Live(NamedTuple):
+    cookie: bytes
+    facts: Facts
+    end: Callable[[], None]
+
+
+class LiveSockets:
+    """All WebSockets of signed-in people. The caller runs `run` for as long as the gate serves."""
+
+    def __init__(self, guard: SessionGuard, policy: Policy, clock: Clock) -> None:
+        self._guard = guard
+        self._policy = policy
+        self._clock = clock
+        self._live: set[_Live] = set()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def watch(
+        self, cookie: bytes, session: Session, facts: Facts, end: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Call `end` once when the session is over or its owner may not do this any more."""
+        live = _Live(cookie, facts, end)
+        self._live.add(live)
+        stop_watching = self._guard.watch(session, lambda: self._end(live))
+
+        def stop() -> None:
+            self._live.discard(live)
+            stop_watching()
+
+        return stop
+
+    def _end(self, live: _Live) -> None:
+        if live in self._live:
+            self._live.discard(live)
+            live.end()
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """End every WebSocket whose session is over by now or no longer allowed."""
+        for live in list(self._live):
+            if not await self._still_allowed(live):
+                self._end(live)
+
+    async def _still_allowed(self, live: _Live) -> bool:
+        now = self._clock()
+        session = self._guard.peek(live.cookie, now)
+        if session is None:
+            try:
+                session = await self._guard.load(live.cookie, now)
+            except Undecidable:
+                return False  # fail closed: who cannot be asked about is not let go on
+        if isinstance(session, EndReason):
+            return False
+        return decide(self._policy, live.facts, session).outcome is Outcome.ALLOW

@@ -1,0 +1,97 @@
+"""Answers that the gate gives itself: redirects to sign-in, JSON for scripts, refused hand-shakes."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote_from_bytes, urlsplit
+
+from gatekeeper.core.context import Facts, Kind
+from gatekeeper.core.protocols import Scope, Send
+from gatekeeper.core.returns import MAX_LENGTH
+from gatekeeper.core.session import EndReason
+
+_SHOWN_REASONS = frozenset((EndReason.IDLE, EndReason.ABSOLUTE, EndReason.REVOKED))
+_NEXT_SAFE = "/:@!$'()*,;~"
+
+
+def sign_in_location(
+    prefix: str, facts: Facts, ended: EndReason | None, referer: bytes | None, origins: frozenset[str]
+) -> str:
+    """The sign-in page's address, with the place to come back to.
+
+    A GET comes back to itself. What was posted cannot be repeated by a redirect: then the way back is the
+    page that the form was on, when it is one of ours. The fragment stays with the browser (RFC 9110
+    section 10.2.2).
+    """
+    location = prefix + "/login"
+    back = _place(facts) if facts.method in ("GET", "HEAD") else _from_referer(referer, origins)
+    parameters = []
+    if back not in (b"", b"/") and len(back) <= MAX_LENGTH and not back.startswith(b"//"):
+        parameters.append("next=" + quote_from_bytes(back, safe=_NEXT_SAFE))
+    if ended in _SHOWN_REASONS:
+        parameters.append("ended=" + ended.value)
+    return location + ("?" + "&".join(parameters) if parameters else "")
+
+
+def _place(facts: Facts) -> bytes:
+    target = facts.target
+    return target.raw + b"?" + target.query if target.query else target.raw
+
+
+def _from_referer(referer: bytes | None, origins: frozenset[str]) -> bytes:
+    if referer is None:
+        return b""
+    try:
+        parts = urlsplit(referer.decode("ascii"))
+    except ValueError:
+        return b""
+    if f"{parts.scheme}://{parts.netloc}" not in origins:
+        return b""
+    return (parts.path + ("?" + parts.query if parts.query else "")).encode("ascii")
+
+
+async def redirect(send: Send, location: str) -> None:
+    """303: whatever the method was, the sign-in page is fetched with GET (RFC 9110 section 15.4.4)."""
+    headers = [
+        (b"location", location.encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"0"),
+    ]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def refuse_background(
+    scope: Scope,
+    send: Send,
+    status: int,
+    *,
+    error: str,
+    request_id: str,
+    sign_in: str | None = None,
+    retry_after: int | None = None,
+) -> None:
+    """A small JSON body for scripts; for a WebSocket the same as a denied hand-shake, or close 1008."""
+    content: dict[str, str] = {"error": error, "request_id": request_id}
+    if sign_in is not None:
+        content["sign_in"] = sign_in
+    body = json.dumps(content).encode("utf-8")
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", str(len(body)).encode("ascii")),
+    ]
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode("ascii")))
+    prefix = "http"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": error})
+            return
+        prefix = "websocket.http"
+    await send({"type": f"{prefix}.response.start", "status": status, "headers": headers})
+    await send({"type": f"{prefix}.response.body", "body": body})
+
+
+def wants_json(kind: Kind) -> bool:
+    return kind is not Kind.NAVIGATION

@@ -1,0 +1,1 @@
+"""Logs and health: what an operator sees, never a secret."""

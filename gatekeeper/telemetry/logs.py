@@ -1,0 +1,71 @@
+"""Log set-up: one JSON object a line, or a readable form on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO
+
+import structlog
+
+Format = Literal["auto", "json", "console"]
+
+# Names under which a secret could slip into a log call; the value is taken out, whatever it is.
+_SECRET_KEYS = frozenset(
+    "password new_password confirm_password secret token code cookie set_cookie authorization csrf "
+    "recovery_code client_secret assertion session_id".split()
+)
+
+
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """structlog processor: no value under a secret's name leaves the process."""
+    for key in event:
+        if key.lower() in _SECRET_KEYS:
+            event[key] = "[removed]"
+    return event
+
+
+def resolve_format(chosen: Format, stream: TextIO) -> Literal["json", "console"]:
+    """`auto`: readable on a terminal, JSON everywhere else."""
+    if chosen != "auto":
+        return chosen
+    return "console" if stream.isatty() else "json"
+
+
+def configure(level: str = "info", form: Format = "auto", stream: TextIO | None = None) -> None:
+    """Send structlog and the standard library's logging (uvicorn, libraries) down the same road."""
+    stream = stream or sys.stderr
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        redact,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    rendering: list[Any]
+    if resolve_format(form, stream) == "json":
+        rendering = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    else:
+        rendering = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("aiosqlite", "alembic", "asyncio", "httpx", "multipart", "python_multipart", "websockets"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
