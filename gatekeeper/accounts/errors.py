@@ -1,0 +1,35 @@
+"""What can go wrong with accounts, as codes that pages and commands put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gatekeeper.core.errors import GatekeeperError
+
+
+class InvalidCredentials(GatekeeperError):
+    """Sign-in refused. Says nothing about why: unknown, wrong, disabled and password-less are one answer.
+
+    ASVS 5.0 V6.3.8. The audit row knows the reason.
+    """
+
+    reason = "invalid_credentials"
+
+
+class AccountError(GatekeeperError):
+    """A change to accounts was refused; nothing was changed.
+
+    `reason` is one of:
+
+    - `unknown_user`: no account with this login or id;
+    - `login_taken`: another account has this login in some spelling;
+    - `bad_login`, `bad_name`, `bad_email`, `bad_role`: the field cannot be stored as given;
+    - `bad_password`: see `problems`, reasons of `accounts.passwords`;
+    - `link_closed`: the administrator link was used, has expired, was replaced or never existed.
+    """
+
+    reason = "account_error"
+
+    def __init__(self, reason: str, detail: str = "", *, problems: Sequence[str] = ()) -> None:
+        super().__init__(detail, reason=reason)
+        self.problems = tuple(problems)

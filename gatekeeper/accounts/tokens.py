@@ -1,0 +1,67 @@
+"""Single-use tokens: one purpose, one lifetime each; the store holds SHA-256 of them and nothing else.
+
+ASVS 5.0 V6.6.2, V11.5.1 (256 random bits). A token is long and random, so a fast hash is enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from gatekeeper.storage.tables import tokens
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_RANDOM_BYTES = 32
+
+
+async def issue(
+    conn: AsyncConnection, purpose: str, *, lifetime: float, now: float, user_id: int | None = None
+) -> str:
+    """A new token, valid for `lifetime` seconds; older ones of this purpose and user stop working."""
+    await withdraw(conn, purpose, user_id=user_id)
+    token = secrets.token_urlsafe(_RANDOM_BYTES)
+    await conn.execute(
+        sa.insert(tokens).values(
+            hash=_hash(token), purpose=purpose, user_id=user_id, created_at=now, expires_at=now + lifetime
+        )
+    )
+    return token
+
+
+async def withdraw(conn: AsyncConnection, purpose: str, *, user_id: int | None) -> None:
+    """Forget every token of this purpose and user, used or not."""
+    same_user = tokens.c.user_id.is_(None) if user_id is None else tokens.c.user_id == user_id
+    await conn.execute(sa.delete(tokens).where(tokens.c.purpose == purpose, same_user))
+
+
+async def valid(conn: AsyncConnection, purpose: str, token: str, *, now: float) -> bool:
+    """Whether `token` could be used now. Consumes nothing: mail scanners and previews ask too."""
+    query = sa.select(sa.literal(1)).select_from(tokens).where(_usable(purpose, token, now))
+    return (await conn.execute(query)).first() is not None
+
+
+async def use(conn: AsyncConnection, purpose: str, token: str, *, now: float) -> bool:
+    """Use `token` up; False when it was used, has expired or never existed.
+
+    One statement: of any number of attempts in parallel exactly one gets True.
+    """
+    used = await conn.execute(sa.update(tokens).where(_usable(purpose, token, now)).values(used_at=now))
+    return used.rowcount == 1
+
+
+def _usable(purpose: str, token: str, now: float) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        tokens.c.hash == _hash(token),
+        tokens.c.purpose == purpose,
+        tokens.c.used_at.is_(None),
+        tokens.c.expires_at > now,
+    )
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

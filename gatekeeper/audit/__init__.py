@@ -1,0 +1,1 @@
+"""The audit log: every security event one row and one JSON line."""

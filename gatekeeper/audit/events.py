@@ -1,0 +1,36 @@
+"""Security events by name. The names are stored, logged and alerted on: they never change."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class EventKind(StrEnum):
+    """What happened."""
+
+    SIGN_IN_SUCCEEDED = "sign_in.succeeded"
+    SIGN_IN_FAILED = "sign_in.failed"
+    SIGNED_OUT = "sign_out"
+    SESSION_REVOKED = "session.revoked"
+    USER_ADDED = "user.added"
+    USER_DELETED = "user.deleted"
+    USER_DISABLED = "user.disabled"
+    USER_ENABLED = "user.enabled"
+    USER_ROLES_CHANGED = "user.roles_changed"
+    PASSWORD_SET = "password.set"  # noqa: S105 - a name, not a secret
+    ADMINISTRATOR_LINK_ISSUED = "administrator_link.issued"
+    ADMINISTRATOR_LINK_USED = "administrator_link.used"
+    ADMINISTRATOR_LINK_REFUSED = "administrator_link.refused"
+    FORM_REFUSED = "form.refused"
+    """A form came without its CSRF token or from another site."""
+
+
+class Source(NamedTuple):
+    """On whose behalf something is done, and through what request."""
+
+    actor: str
+    """A login, "cli:<system user>", or "system"."""
+    client: str = ""
+    """The client's address."""
+    request_id: str = ""

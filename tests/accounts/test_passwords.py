@@ -1,0 +1,78 @@
+"""What a new password must be, and how it is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatekeeper.accounts import passwords
+from gatekeeper.accounts.passwords import COMMON, CONTAINS_LOGIN, MAX_LENGTH, TOO_LONG, TOO_SHORT
+
+LOGIN = "pat@example.com"
+
+
+def judge(password: str, *, login: str = LOGIN, min_length: int = 12) -> list[str]:
+    return passwords.problems(password, login=login, min_length=min_length, known=("Pat Example",))
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "correct horse battery",
+        "nur kleine buchstaben hier",
+        "七つの海を越えて旅をする人",  # any Unicode
+        "v9#Lq!2rXz&w",
+        "violet tractor mumbles at noon " * 3,  # longer than zxcvbn takes
+    ],
+)
+def test_a_good_password_needs_no_mixture_of_characters(password: str) -> None:
+    assert judge(password) == []
+
+
+def test_the_minimum_counts_characters_and_is_exact() -> None:
+    assert judge("kv7 qmz wpx", min_length=12) == [TOO_SHORT]
+    assert judge("kv7 qmz wpxj", min_length=12) == []
+    assert TOO_SHORT in judge("")
+
+
+def test_long_passwords_are_welcome_endless_ones_are_not() -> None:
+    long = "violet tractor mumbles at noon, unasked and twice over, said the old miller"
+    assert len(long) > 64
+    assert judge(long) == []
+    assert judge((long * 20)[:MAX_LENGTH]) == []
+    assert judge("x" * (MAX_LENGTH + 1)) == [TOO_LONG]
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "password1234",
+        "Passw0rd1234",
+        "P@ssw0rd2024!",
+        "qwertyuiop12",
+        "aaaaaaaaaaaa",
+        "123456789012",
+        "iloveyou2023",
+    ],
+)
+def test_common_and_obvious_passwords_are_refused_whatever_their_decoration(password: str) -> None:
+    assert COMMON in judge(password)
+
+
+def test_the_persons_own_data_is_guessed_first() -> None:
+    assert COMMON in judge("Pat Example1", login="somebody-else")
+
+
+@pytest.mark.parametrize("password", ["my PAT@Example.com key", "zz-\uff50at@example.com-zz-9"])
+def test_the_login_may_not_occur_in_any_spelling(password: str) -> None:
+    assert CONTAINS_LOGIN in judge(password)
+
+
+def test_a_very_short_login_does_not_forbid_its_letters() -> None:
+    assert judge("violet tractor mumbles", login="vi") == []
+
+
+def test_every_problem_has_its_sentence_and_every_rule_is_said_beforehand() -> None:
+    for problem in (TOO_SHORT, TOO_LONG, CONTAINS_LOGIN, COMMON):
+        assert passwords.words(problem, min_length=14).endswith(".")
+    assert "14" in passwords.words(TOO_SHORT, min_length=14)
+    assert "14" in passwords.rules(min_length=14)[0]
