@@ -44,7 +44,9 @@ sessions = sa.Table(
     "sessions",
     metadata,
     sa.Column("key", sa.LargeBinary(32), primary_key=True),
-    sa.Column("user_id", sa.Integer, nullable=False, index=True),  # no foreign key: an ended row outlives its user
+    sa.Column(
+        "user_id", sa.Integer, nullable=False, index=True
+    ),  # no foreign key: an ended row outlives its user
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("last_seen_at", sa.Float, nullable=False),
@@ -55,6 +57,9 @@ sessions = sa.Table(
     sa.Column("client", sa.Text, nullable=False),
     sa.Column("user_agent", sa.Text, nullable=False),
     sa.Column("grace_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column(
+        "replaced_by", sa.LargeBinary(32), index=True
+    ),  # what ends the new id ends the old ones with it
     sa.Column("ended_at", sa.Float),
     sa.Column("ended_reason", sa.Text),
 )
@@ -96,7 +101,9 @@ audit_events = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("user_id", sa.Integer, index=True),
     sa.Column("login", sa.Text, nullable=False, server_default=""),
-    sa.Column("actor", sa.Text, nullable=False, server_default=""),  # who did it: a login, "cli:root", "system"
+    sa.Column(
+        "actor", sa.Text, nullable=False, server_default=""
+    ),  # who did it: a login, "cli:root", "system"
     sa.Column("client", sa.Text, nullable=False, server_default=""),
     sa.Column("request_id", sa.Text, nullable=False, server_default=""),
     sa.Column("details", sa.JSON, nullable=False),

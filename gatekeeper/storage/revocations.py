@@ -1,0 +1,82 @@
+"""What every process must hear of: a session ended, or what is cached of a user is no longer true.
+
+A row here is committed together with the change that it announces, so neither exists without the other.
+Every process reads the rows by their sequence (`sessions.invalidation`); the process that wrote them is told
+as soon as its transaction is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gatekeeper.core.session import EndReason
+from gatekeeper.storage.tables import revocations, sessions, users
+
+_ANNOUNCED = "gatekeeper.announced"
+
+
+class Revocation(NamedTuple):
+    """One announcement: a session's key, or a user whose sessions must all be read afresh."""
+
+    session_key: bytes | None
+    user_id: int | None
+
+
+async def announce(conn: AsyncConnection, now: float, announced: Iterable[Revocation]) -> None:
+    """Announce inside the caller's transaction (`Database.begin`)."""
+    rows = list(announced)
+    if not rows:
+        return
+    await conn.execute(
+        sa.insert(revocations),
+        [{"at": now, "session_key": row.session_key, "user_id": row.user_id} for row in rows],
+    )
+    conn.sync_connection.info.setdefault(_ANNOUNCED, []).extend(rows)  # type: ignore[union-attr]
+
+
+def take_announced(conn: AsyncConnection) -> list[Revocation]:
+    """What the transaction on `conn` announced since this was last asked; `Database.begin` asks."""
+    taken: list[Revocation] = conn.sync_connection.info.pop(_ANNOUNCED, [])  # type: ignore[union-attr]
+    return taken
+
+
+async def user_changed(conn: AsyncConnection, user_id: int, now: float) -> None:
+    """Make every process read this user afresh (roles, name, e-mail changed); no session ends."""
+    await announce(conn, now, [Revocation(None, user_id)])
+
+
+async def revoke_user(
+    conn: AsyncConnection,
+    user_id: int,
+    now: float,
+    *,
+    reason: EndReason = EndReason.REVOKED,
+    keep: Iterable[bytes] = (),
+) -> int:
+    """End every session of a user but those with the keys `keep`, in the caller's transaction.
+
+    The user's epoch moves on first, so that no copy of a session store can bring an older session back.
+    Returns how many people-visible sessions ended (replaced ids are not counted). `now` is in seconds.
+    """
+    kept = list(keep)
+    await conn.execute(
+        sa.update(users).where(users.c.id == user_id).values(session_epoch=users.c.session_epoch + 1)
+    )
+    if kept:
+        epoch = sa.select(users.c.session_epoch).where(users.c.id == user_id).scalar_subquery()
+        await conn.execute(
+            sa.update(sessions)
+            .where(sessions.c.user_id == user_id, sessions.c.key.in_(kept))
+            .values(epoch=epoch)
+        )
+    mine = [sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.key.not_in(kept)]
+    alive = await conn.scalar(
+        sa.select(sa.func.count()).select_from(sessions).where(*mine, sessions.c.grace_until == 0)
+    )
+    await conn.execute(sa.update(sessions).where(*mine).values(ended_at=now, ended_reason=reason.value))
+    await user_changed(conn, user_id, now)
+    return int(alive or 0)
