@@ -15,7 +15,7 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
 def make_ssl_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """Verify certificate and host name, TLS 1.2 or later, against the system's authorities or `ca_file` alone.
+    """Verify certificate and host name against the system's authorities or `ca_file` alone; TLS 1.2 or later.
 
     Raises OSError or ssl.SSLError (an OSError too) when the file cannot be used. RFC 9325.
     """

@@ -1,0 +1,357 @@
+"""One connection to the application: bytes in and out as callbacks, one exchange at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import httptools
+
+from gatekeeper.core.errors import UpstreamFailure
+from gatekeeper.upstream.framing import NO_BODY, UNTIL_EOF, ResponseHead, invalid, read_head
+from gatekeeper.upstream.limits import UpstreamLimits
+from gatekeeper.upstream.rewrite import Rewriter
+
+NEVER = float("inf")
+
+
+class ExchangeSink(Protocol):
+    """What an exchange hears. After `on_complete` or `on_failure` it hears nothing more."""
+
+    def on_continue(self) -> None:
+        """100 (Continue): the application wants the body."""
+
+    def on_head(self, head: ResponseHead) -> None: ...
+
+    def on_body(self, data: bytes) -> None: ...
+
+    def on_complete(self) -> None: ...
+
+    def on_failure(self, error: UpstreamFailure) -> None: ...
+
+    def pause_request(self) -> None:
+        """The application reads too slowly: send no more until `resume_request`."""
+
+    def resume_request(self) -> None: ...
+
+
+class ConnectionOwner(Protocol):
+    """Who lends connections out. Told once when one comes back, once when one is gone."""
+
+    def released(self, connection: UpstreamConnection) -> None: ...
+
+    def retired(self, connection: UpstreamConnection) -> None: ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Sends requests one after the other and reads the answers strictly.
+
+    A connection whose state is in any doubt is closed, never lent again: bytes beyond an answer, an answer
+    before the request was sent whole, bytes while nobody asked.
+    """
+
+    __slots__ = (
+        "_body_seen",
+        "_complete",
+        "_doubtful",
+        "_final",
+        "_head_room",
+        "_headers",
+        "_keep_alive",
+        "_length",
+        "_limits",
+        "_method",
+        "_now",
+        "_owner",
+        "_parser",
+        "_paused",
+        "_poll",
+        "_request_done",
+        "_retired",
+        "_rewriter",
+        "_silent",
+        "_sink",
+        "_transport",
+        "answered",
+        "deadline",
+        "expires_at",
+        "idle_since",
+        "reused",
+    )
+
+    def __init__(
+        self, owner: ConnectionOwner, limits: UpstreamLimits, rewriter: Rewriter, now: Callable[[], float]
+    ) -> None:
+        self._owner = owner
+        self._limits = limits
+        self._rewriter = rewriter
+        self._now = now
+        self._transport: asyncio.Transport
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._poll: select.poll | None = None
+        self._sink: ExchangeSink | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._method = ""
+        self._length = NO_BODY
+        self._head_room = limits.head_size
+        self._silent = 0
+        self._final = self._complete = self._doubtful = self._body_seen = False
+        self._keep_alive = self._request_done = self._paused = self._retired = False
+        self.answered = False
+        """Whether a byte of the current answer has come."""
+        self.reused = False
+        """Whether an earlier exchange went over this connection."""
+        self.idle_since = 0.0
+        self.expires_at = NEVER
+        self.deadline = NEVER
+
+    # What the exchange does.
+
+    def begin(self, sink: ExchangeSink, method: str, data: bytes, *, done: bool) -> None:
+        """Send a request's first bytes; `done` when they are the whole request."""
+        self._sink = sink
+        self._method = method
+        self._headers = []
+        self._head_room = self._limits.head_size
+        self._silent = 0
+        self._final = self._complete = False
+        self.answered = False
+        self._request_done = done
+        self.deadline = self._now() + self._limits.response_timeout if done else NEVER
+        self._transport.write(data)
+
+    def send(self, parts: list[bytes]) -> None:
+        """Send a piece of the request's body."""
+        if self._sink is not None:
+            self._transport.writelines(parts)
+
+    def end_request(self) -> None:
+        """The request was sent whole: the time for the answer begins."""
+        self._request_done = True
+        if not self._final:
+            self.deadline = self._now() + self._limits.response_timeout
+
+    def pause_reading(self) -> None:
+        """The client is slow: it, not the application, is waited for."""
+        if not self._paused and not self._retired:
+            self._paused = True
+            self.deadline = NEVER
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self._retired:
+            self._paused = False
+            self.deadline = self._now() + self._limits.idle_timeout
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Break the exchange off; the sink hears nothing of it."""
+        self._sink = None
+        self._retire()
+        self._transport.abort()
+
+    # What the pool does.
+
+    def usable(self) -> bool:
+        """Whether an idle connection is alive and silent, also counting what the loop has not read yet."""
+        if self._poll is None:
+            poll = select.poll()
+            poll.register(
+                self._transport.get_extra_info("socket").fileno(),
+                select.POLLIN | select.POLLRDHUP | select.POLLERR | select.POLLHUP,
+            )
+            self._poll = poll
+        return not self._retired and not self._transport.is_closing() and not self._poll.poll(0)
+
+    def close(self) -> None:
+        """Close an idle connection."""
+        self._retire()
+        self._transport.close()
+
+    def check_deadline(self, now: float) -> None:
+        if now >= self.deadline and self._sink is not None:
+            reason = "upstream_idle_timeout" if self._final else "upstream_timeout"
+            self._fail(UpstreamFailure(504, reason, "the application did not go on in time"))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are not subclasses of asyncio.Transport, only alike.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._sink is None:
+            self._retire()
+            self._transport.abort()
+            return
+        self.answered = True
+        try:
+            if self._final:
+                self._feed_body(data)
+            else:
+                self._feed_head(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, UpstreamFailure) as error:
+            if not self._complete:
+                self._fail(_translated(error))
+                return
+            # What follows a whole answer is nobody's; it costs the connection, not the answer.
+            self._doubtful = True
+        if self._complete:
+            self._finish(data)
+
+    def eof_received(self) -> None:
+        if self._sink is not None and self._final and self._length == UNTIL_EOF:
+            self._complete = True
+            self._finish(b"")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._parser = None
+        if self._sink is not None:
+            self._fail(
+                UpstreamFailure(502, "upstream_closed", f"the application closed the connection: {exc}")
+            )
+        self._retire()
+
+    def pause_writing(self) -> None:
+        if self._sink is not None:
+            if not self._request_done:
+                self.deadline = self._now() + self._limits.idle_timeout
+            self._sink.pause_request()
+
+    def resume_writing(self) -> None:
+        if self._sink is not None:
+            if not self._request_done:
+                self.deadline = NEVER
+            self._sink.resume_request()
+
+    # httptools callbacks
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._doubtful = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._final:
+            self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self._complete:
+            return
+        parser, sink = self._parser, self._sink
+        status = parser.get_status_code()
+        if status < 200:
+            if status < 100 or status == 101:
+                raise invalid(f"status {status}")
+            self._headers = []
+            if status == 100 and sink is not None:
+                sink.on_continue()
+            return
+        head = read_head(
+            status,
+            parser.get_http_version(),
+            self._headers,
+            method=self._method,
+            rewriter=self._rewriter,
+        )
+        self._final = True
+        self._length = head.length
+        self._keep_alive = head.keep_alive
+        if head.idle is not None:
+            # One second early: the application closes by its own clock.
+            self.expires_at = head.idle - 1.0
+        if sink is not None:
+            sink.on_head(head)
+        if head.length == NO_BODY:
+            self._complete = True
+
+    def on_body(self, data: bytes) -> None:
+        if self._complete:
+            self._doubtful = True
+        elif self._sink is not None:
+            self._body_seen = True
+            self._sink.on_body(data)
+
+    def on_message_complete(self) -> None:
+        if self._final:
+            self._complete = True
+
+    # Inside
+
+    def _feed_head(self, data: bytes) -> None:
+        """Feed bytes of a head, never more than `head_size` of them."""
+        room = self._head_room
+        self._head_room = room - len(data)
+        if self._head_room >= 0:
+            self._parser.feed_data(data)
+        else:
+            self._parser.feed_data(data[:room])
+            if not self._final:
+                raise UpstreamFailure(502, "upstream_head_too_large", "the response's head is too large")
+            self._parser.feed_data(data[room:])
+        if self._final and not self._paused:
+            self.deadline = self._now() + self._limits.idle_timeout
+
+    def _feed_body(self, data: bytes) -> None:
+        self._body_seen = False
+        self._parser.feed_data(data)
+        if not self._paused:
+            self.deadline = self._now() + self._limits.idle_timeout
+        if self._body_seen:
+            self._silent = 0
+        else:
+            # Chunk extensions and trailers: nobody hears them, so nobody would stop them.
+            self._silent += len(data)
+            if self._silent > self._limits.head_size:
+                raise invalid("endless chunk framing")
+
+    def _finish(self, data: bytes) -> None:
+        sink, self._sink = self._sink, None
+        reusable = self._keep_alive and self._request_done and not self._doubtful
+        if self._method == "HEAD":
+            # The parser knows nothing of HEAD: it may be waiting for a body, so it is given up, and the
+            # connection with it unless the answer is plainly one head and nothing else.
+            reusable = (
+                reusable
+                and self._limits.head_size - self._head_room == len(data)
+                and data.count(b"\r\n\r\n") == 1
+                and data.endswith(b"\r\n\r\n")
+            )
+            self._parser = httptools.HttpResponseParser(self)
+        self.deadline = NEVER
+        if reusable and not self._retired and not self._transport.is_closing():
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            self.reused = True
+            now = self.idle_since = self._now()
+            self.expires_at = now + min(self._limits.keep_alive, self.expires_at)
+            self._owner.released(self)
+        else:
+            self._retire()
+            if self._request_done:
+                self._transport.close()
+            else:
+                self._transport.abort()
+        if sink is not None:
+            sink.on_complete()
+
+    def _fail(self, failure: UpstreamFailure) -> None:
+        sink, self._sink = self._sink, None
+        self._retire()
+        self._transport.abort()
+        if sink is not None:
+            sink.on_failure(failure)
+
+    def _retire(self) -> None:
+        if not self._retired:
+            self._retired = True
+            self.deadline = NEVER
+            self._owner.retired(self)
+
+
+def _translated(error: Exception) -> UpstreamFailure:
+    """The parser wraps what a callback raises."""
+    cause = error if isinstance(error, UpstreamFailure) else error.__context__
+    return cause if isinstance(cause, UpstreamFailure) else invalid(str(error))
