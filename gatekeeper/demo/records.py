@@ -84,7 +84,7 @@ class Books:
         self.payments: list[Payment] = []
         self.documents: dict[int, Document] = {}
         self.audit: list[tuple[str, str]] = []
-        self._drawer = tempfile.TemporaryDirectory(prefix="sample-app-")
+        self._drawer: tempfile.TemporaryDirectory[str] | None = None
         self._next_document = 1
         for number in range(1001, 1061):
             order = Order(
@@ -103,7 +103,8 @@ class Books:
                 self.payments.append(Payment(7000 + number, number, paid, order.total, method))
 
     def close(self) -> None:
-        self._drawer.cleanup()
+        if self._drawer is not None:
+            self._drawer.cleanup()
 
     def note(self, author: str, what: str) -> None:
         """Write a line into the audit list, which keeps the latest 500."""
@@ -132,6 +133,8 @@ class Books:
         """A numbered place for an upload: (number, path, file open for writing)."""
         if len(self.documents) >= _MOST_DOCUMENTS:
             raise TooManyDocuments
+        if self._drawer is None:
+            self._drawer = tempfile.TemporaryDirectory(prefix="sample-app-")
         number = self._next_document
         self._next_document += 1
         path = Path(self._drawer.name) / str(number)
