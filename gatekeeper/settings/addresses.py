@@ -1,0 +1,170 @@
+"""Addresses: where people find us, where we listen, where the application is, whom we believe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+Network = IPv4Network | IPv6Network
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_PORTS = {"http": 80, "https": 443}
+_WIDEST = {4: 8, 6: 7}
+"""10.0.0.0/8 and fc00::/7 are the widest networks that one organisation can have to itself."""
+
+
+class HostPort(NamedTuple):
+    """A host in lower case (IPv6 in brackets) and its port, None when it was not written."""
+
+    host: str
+    port: int | None
+
+    @property
+    def loopback(self) -> bool:
+        """RFC 6761 section 6.3 for names, RFC 1122 and RFC 4291 for addresses."""
+        name = self.host.strip("[]")
+        try:
+            return ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost" or name.endswith(".localhost")
+
+
+def parse_host(text: str) -> str:
+    """`text` as browsers send it in Host: lower case, IDNA, no trailing dot; `ValueError` when it is no host."""
+    if text.startswith("[") and text.endswith("]"):
+        return f"[{_address(text[1:-1], 6)}]"
+    try:
+        name = text.encode("ascii").decode() if text.isascii() else text.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{text} is not a host name") from None
+    name = name.lower().removesuffix(".")
+    labels = name.split(".")
+    if labels[-1].isdigit() or labels[-1].startswith("0x"):
+        return _address(name, 4)  # what ends in a number is an IPv4 address (URL Standard), or nothing
+    if len(name) > 253 or not all(map(_LABEL.match, labels)):
+        raise ValueError(f"{text or 'nothing'} is not a host name")
+    return name
+
+
+def _address(text: str, version: int) -> str:
+    try:
+        address = IPv4Address(text) if version == 4 else IPv6Address(text)
+    except ValueError:
+        raise ValueError(f"{text} is not an IPv{version} address") from None
+    return str(address)
+
+
+def parse_host_port(text: str) -> HostPort:
+    """Read `host[:port]`; `ValueError` says what is wrong."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        return HostPort(parse_host(text), None)
+    if ":" in host and not host.startswith("["):
+        raise ValueError(f"an IPv6 address stands in brackets: [{text}]")
+    if not (port.isascii() and port.isdigit()) or len(port) > 5 or int(port) > 65_535:
+        raise ValueError(f"{port or 'nothing'} is not a port number")
+    return HostPort(parse_host(host), int(port))
+
+
+def parse_origin(text: str) -> tuple[str, HostPort]:
+    """Scheme and host of `http(s)://host[:port]`, nothing after it; `ValueError` says what is wrong."""
+    if any(character.isspace() or character in '\\^`{}|<>"' for character in text):
+        raise ValueError("has a character that an address cannot have")
+    scheme = text.partition("://")[0].lower()
+    if scheme not in _PORTS or "://" not in text:
+        hint = f"; did you mean http://{text}?" if "://" not in text and text else ""
+        raise ValueError(f"must begin with http:// or https://{hint}")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError("is not an address") from None
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password")
+    if parts.path not in ("", "/") or "?" in text or "#" in text:
+        raise ValueError(f"must end after the host, without path or query: {scheme}://{parts.netloc}")
+    found = parse_host_port(parts.netloc)
+    if found.port == 0:
+        raise ValueError("0 is not a port number")
+    return scheme, HostPort(found.host, None if found.port == _PORTS[scheme] else found.port)
+
+
+def origin_text(scheme: str, place: HostPort) -> str:
+    """`https://host[:port]`, without the scheme's own port."""
+    return f"{scheme}://{place.host}" + (f":{place.port}" if place.port is not None else "")
+
+
+def parse_public_url(text: str) -> str:
+    """The origin under which browsers reach us, normalised; `ValueError` says what is wrong."""
+    return origin_text(*parse_origin(text))
+
+
+def parse_upstream_url(text: str) -> str:
+    """`http://…`, `https://…` or `unix:/path`, normalised; `ValueError` says what is wrong."""
+    if text.startswith("unix:"):
+        return "unix:" + _socket_path(text)
+    return origin_text(*parse_origin(text))
+
+
+def parse_listen(text: str) -> str:
+    """`host:port` or `unix:/path`, normalised; port 0 takes a free one. `ValueError` says what is wrong."""
+    if text.startswith("unix:"):
+        return "unix:" + _socket_path(text)
+    if "//" in text:
+        raise ValueError("is an address to listen on, host:port, without http://")
+    place = parse_host_port(text)
+    if place.port is None:
+        raise ValueError(f"needs a port, such as {place.host}:8080")
+    return f"{place.host}:{place.port}"
+
+
+def _socket_path(text: str) -> str:
+    path = text.removeprefix("unix:")
+    if not path.startswith("/") or path.endswith("/"):
+        raise ValueError("a unix socket is written unix:/absolute/path.sock")
+    if len(path.encode()) > 107:
+        raise ValueError("the path of a unix socket has at most 107 bytes")
+    return path
+
+
+def parse_network(text: str) -> Network:
+    """An address or network; one with host bits is an error that names the network. IPv4-mapped becomes IPv4."""
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text} is not an IP address or network such as 10.0.0.0/8") from None
+    if "/" in text and str(network.network_address) != str(ip_address(text.partition("/")[0])):
+        raise ValueError(f"{text} is an address inside a network; did you mean {network}?")
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def too_wide(networks: Iterable[Network]) -> Network | None:
+    """The first network, after joining neighbours, that is wider than any private network."""
+    for version in (IPv4Network, IPv6Network):
+        for network in collapse_addresses(n for n in networks if isinstance(n, version)):
+            if network.prefixlen < _WIDEST[network.version]:
+                return network
+    return None
+
+
+def parse_database(text: str) -> str:
+    """The path in `sqlite:///path` (with or without `+aiosqlite`); `ValueError` says what is wrong."""
+    for start in ("sqlite:///", "sqlite+aiosqlite:///"):
+        path = text.removeprefix(start)
+        if path != text and path and path != ":memory:" and not re.search(r"[?#]", path):
+            return path
+    raise ValueError("must be sqlite:///path/of/the/file.db (a relative path has three slashes)")

@@ -1,0 +1,50 @@
+"""What every section of the configuration has in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
+
+from gatekeeper.settings.problems import Loc
+
+
+class Misfit(ValueError):
+    """Two values that do not fit together; `loc` says, from where it is raised, which one is to be blamed."""
+
+    def __init__(self, loc: Loc, message: str) -> None:
+        super().__init__(message)
+        self.loc = loc
+
+
+class Section(BaseModel):
+    """Immutable, and no key but its own."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    shorthand: ClassVar[str] = ""
+    """The key that a bare text stands for, as `upstream: URL` does for `upstream: {url: URL}`."""
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+OneOrMany = BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])
+"""Marks a list of texts that may be written as one text."""
+
+
+def _anchored(path: Path, info: ValidationInfo) -> Path:
+    if str(path) in ("", "."):
+        raise ValueError("must be a path")
+    if str(path).startswith("~"):
+        raise ValueError("`~` is not expanded: write the whole path")
+    base = (info.context or {}).get("base")
+    return (base or Path.cwd()) / path
+
+
+FilePath = Annotated[Path, AfterValidator(_anchored)]
+"""A path; a relative one begins at the configuration file's folder (in code: at the working directory)."""

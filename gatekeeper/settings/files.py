@@ -1,0 +1,86 @@
+"""Whether the files that a configuration names are there and of use, before anything starts."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+
+from gatekeeper.settings.model import Settings
+from gatekeeper.settings.problems import Loc
+from gatekeeper.settings.secrets import open_to_others
+
+LOGO_TYPES = {
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+}
+MAX_LOGO_BYTES = 200_000
+
+
+def file_problems(settings: Settings) -> dict[Loc, str]:
+    """What is wrong with the files, by the key that names each."""
+    problems: dict[Loc, str] = {}
+    if settings.tls is not None:
+        _check_tls(settings.tls.cert_file, settings.tls.key_file, problems)
+    if settings.upstream is not None and settings.upstream.ca_file is not None:
+        _check_authority(settings.upstream.ca_file, problems)
+    if settings.branding.logo_file is not None:
+        _check_logo(settings.branding.logo_file, problems)
+    if settings.templates_dir is not None and not settings.templates_dir.is_dir():
+        problems["templates_dir",] = f"{settings.templates_dir} is not a folder"
+    if settings.data_dir.exists() and not settings.data_dir.is_dir():
+        problems["data_dir",] = f"{settings.data_dir} is not a folder"
+    return problems
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return None
+
+
+def _check_tls(cert_file: Path, key_file: Path, problems: dict[Loc, str]) -> None:
+    for key, path in (("cert_file", cert_file), ("key_file", key_file)):
+        if complaint := _unreadable(path):
+            problems["tls", key] = complaint
+    if problems:
+        return
+    if complaint := open_to_others(key_file, os.stat(key_file)):
+        problems["tls", "key_file"] = complaint
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # The callback keeps OpenSSL from asking on the terminal.
+        context.load_cert_chain(cert_file, key_file, password=lambda: "")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        problems["tls", "cert_file"] = f"certificate and key cannot be used: {reason}"
+
+
+def _check_authority(ca_file: Path, problems: dict[Loc, str]) -> None:
+    if complaint := _unreadable(ca_file):
+        problems["upstream", "ca_file"] = complaint
+        return
+    try:
+        ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        problems["upstream", "ca_file"] = f"{ca_file} has no usable certificate: {reason}"
+
+
+def _check_logo(logo_file: Path, problems: dict[Loc, str]) -> None:
+    loc: Loc = ("branding", "logo_file")
+    if complaint := _unreadable(logo_file):
+        problems[loc] = complaint
+    elif logo_file.suffix.lower() not in LOGO_TYPES:
+        problems[loc] = f"must end in {', '.join(LOGO_TYPES)}"
+    elif logo_file.stat().st_size > MAX_LOGO_BYTES:
+        problems[loc] = (
+            f"{logo_file} is larger than {MAX_LOGO_BYTES // 1000} KB; every sign-in page carries it"
+        )

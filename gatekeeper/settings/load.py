@@ -1,0 +1,96 @@
+"""One YAML file and the environment become `Settings`, or one error that says everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from gatekeeper.settings.document import MAX_BYTES, Document, read_document
+from gatekeeper.settings.environment import override
+from gatekeeper.settings.files import file_problems
+from gatekeeper.settings.model import Settings
+from gatekeeper.settings.problems import Loc, Problem, SettingsError
+from gatekeeper.settings.secrets import open_to_others, own_secret, read_secret_file, weakness
+from gatekeeper.settings.validation import locate, validate
+
+
+def load_settings(
+    path: Path, environ: Mapping[str, str], *, create: bool = True, needs_upstream: bool = True
+) -> Settings:
+    """Read `path`, override from `environ`, check everything, and find or make the secret.
+
+    With `create` false nothing is written: a secret that is not there yet stays absent. `needs_upstream` false
+    is for Gatekeeper around a Python application. Raises `SettingsError` with all problems.
+    """
+    raw, status = _read(path)
+    document = read_document(raw, str(path))
+    extra: dict[Loc, str] = {}
+    if "secret" in document.data and (complaint := open_to_others(path, status)):
+        extra["secret",] = f"a secret stands in here, but {complaint}"
+    return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream)
+
+
+def make_settings(
+    data: Mapping[str, Any], *, base: Path | None = None, create: bool = True, needs_upstream: bool = False
+) -> Settings:
+    """The same from a mapping, for code: keys and values as in the YAML. Raises `SettingsError`."""
+    document = Document("", data=dict(data))
+    return _finish(document, (base or Path.cwd()).absolute(), {}, {}, create, needs_upstream)
+
+
+def _read(path: Path) -> tuple[bytes, os.stat_result]:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1), os.fstat(file.fileno())
+    except OSError as error:
+        raise SettingsError([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
+
+
+def _finish(
+    document: Document,
+    base: Path,
+    environ: Mapping[str, str],
+    extra: dict[Loc, str],
+    create: bool,
+    needs_upstream: bool,
+) -> Settings:
+    override(document, environ)
+    if needs_upstream and "upstream" not in document.data:
+        extra["upstream",] = (
+            "is missing: the address of the application to protect, such as http://127.0.0.1:3000"
+        )
+    for loc, message in extra.items():
+        document.problems.setdefault(loc, locate(document, loc, message))
+    settings = validate(document, base)
+    late: dict[Loc, str] = file_problems(settings)
+    found = _secrets(settings, late, create=create and not late)
+    if late:
+        raise SettingsError(locate(document, loc, message) for loc, message in late.items())
+    return settings.model_copy(update={"secret": tuple(map(SecretStr, found)), "secret_file": ()})
+
+
+def _secrets(settings: Settings, problems: dict[Loc, str], *, create: bool) -> list[str]:
+    found: list[str] = []
+    for index, given in enumerate(settings.secret):
+        if complaint := weakness(given.get_secret_value()):
+            problems["secret", index] = complaint
+        found.append(given.get_secret_value())
+    for index, path in enumerate(settings.secret_file):
+        try:
+            found.append(read_secret_file(path))
+        except ValueError as error:
+            problems["secret_file", index] = str(error)
+    if (
+        not settings.secret
+        and not settings.secret_file
+        and (create or (settings.data_dir / "secret").exists())
+    ):
+        try:
+            found.append(own_secret(settings.data_dir))
+        except ValueError as error:
+            problems["data_dir",] = str(error)
+    return found

@@ -1,0 +1,229 @@
+"""The whole configuration: one field for every key at the top level."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StrictBool,
+    ValidationInfo,
+    field_validator,
+)
+
+from gatekeeper.settings.addresses import (
+    Network,
+    parse_database,
+    parse_host_port,
+    parse_listen,
+    parse_network,
+    parse_public_url,
+    too_wide,
+)
+from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
+from gatekeeper.settings.branding import BrandingSettings
+from gatekeeper.settings.identity import IdentitySettings
+from gatekeeper.settings.names import check_prefix
+from gatekeeper.settings.rules import Rule
+from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
+from gatekeeper.settings.session import PasswordSettings, SessionSettings
+from gatekeeper.settings.upstream import UpstreamSettings
+
+
+def _proxy(value: Any) -> Any:
+    return value if value == "unix" or not isinstance(value, str) else parse_network(value)
+
+
+Proxy = Annotated[Network | Literal["unix"], BeforeValidator(_proxy, json_schema_input_type=str)]
+
+
+class Settings(Section):
+    """Everything an operator can say. Made by `load_settings`, or by `make_settings` in code."""
+
+    allow_insecure_public_url: StrictBool = False
+    """Accept a `public_url` that begins with http:// although it is not this machine: passwords and session
+    cookies then travel readable for everybody on the way."""
+
+    allow_any_proxy: StrictBool = False
+    """Accept `trusted_proxies` that include nearly every address: then anybody can forge client addresses."""
+
+    public_url: Annotated[str, AfterValidator(parse_public_url)]
+    """The address in people's browsers, `https://host[:port]`. Requests for other hosts are answered 421."""
+
+    tls: TlsSettings | None = None
+    """Certificate and key, when Gatekeeper itself serves https."""
+
+    listen: Annotated[
+        Annotated[tuple[Annotated[str, AfterValidator(parse_listen)], ...], Field(min_length=1)], OneOrMany
+    ] = ("127.0.0.1:8080",)
+    """Where connections are accepted: `host:port` or `unix:/path.sock`, one or a list."""
+
+    trusted_proxies: Annotated[tuple[Proxy, ...], OneOrMany] = ()
+    """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Host are believed; `unix` for
+    whoever comes through a unix socket."""
+
+    upstream: UpstreamSettings | None = None
+    """The application to protect. Left out only where Gatekeeper is a part of a Python application."""
+
+    prefix: Annotated[str, AfterValidator(check_prefix)] = "/_gate"
+    """The path under which Gatekeeper's own pages are; the application's there cannot be reached."""
+
+    data_dir: Annotated[FilePath, Field(validate_default=True)] = Path("data")
+    """Gatekeeper's own folder: the generated secret and the embedded database."""
+
+    database: Annotated[str, Field(validate_default=True)] = ""
+    """`sqlite:///path`; left out: gatekeeper.db in `data_dir`."""
+
+    secret: Annotated[tuple[SecretStr, ...], OneOrMany] = ()
+    """Signs cookies: at least 32 random characters, one or a list (the first signs, all verify). Left out: made
+    by itself and kept in `data_dir`. The file that holds it must be readable by Gatekeeper alone."""
+
+    secret_file: Annotated[tuple[FilePath, ...], OneOrMany] = ()
+    """Files with one secret each, instead of `secret`."""
+
+    session: SessionSettings = SessionSettings()
+    """How long a sign-in lasts, and its cookie."""
+
+    password: PasswordSettings = PasswordSettings()
+    """Rules for new passwords."""
+
+    rules: tuple[Rule, ...] = ()
+    """Who may do what. The first rule that matches decides; what none matches needs a sign-in."""
+
+    identity: IdentitySettings = IdentitySettings()
+    """The headers in which the application learns who is asking."""
+
+    branding: BrandingSettings = BrandingSettings()
+    """What the sign-in pages say and look like."""
+
+    templates_dir: FilePath | None = None
+    """A folder whose templates take the place of Gatekeeper's own of the same name."""
+
+    limits: LimitsSettings = LimitsSettings()
+    """What a client may cost."""
+
+    log: LogSettings = LogSettings()
+    """What is logged, and how."""
+
+    @property
+    def public_scheme(self) -> str:
+        """ "http" or "https"."""
+        return urlsplit(self.public_url).scheme
+
+    @property
+    def public_host(self) -> str:
+        """Lower-case host, with the port when it is not the scheme's own."""
+        return urlsplit(self.public_url).netloc
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us by https: cookies are then `__Host-` and Secure."""
+        return self.public_scheme == "https"
+
+    @property
+    def secrets(self) -> tuple[SecretStr, ...]:
+        """The first signs, all verify. Never empty once loaded."""
+        return self.secret
+
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """`trusted_proxies` without the word "unix"."""
+        return tuple(proxy for proxy in self.trusted_proxies if proxy != "unix")
+
+    @property
+    def trust_unix(self) -> bool:
+        """Whether peers on a unix socket are trusted proxies."""
+        return "unix" in self.trusted_proxies
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_readable_passwords(cls, value: str, info: ValidationInfo) -> str:
+        place = parse_host_port(urlsplit(value).netloc)
+        if (
+            value.startswith("http:")
+            and not place.loopback
+            and not info.data.get("allow_insecure_public_url")
+        ):
+            raise ValueError(
+                "plain http sends passwords readable for everybody on the way; "
+                f"did you mean https://{place.host}? (allow_insecure_public_url: true accepts it)"
+            )
+        return value
+
+    @field_validator("tls")
+    @classmethod
+    def _tls_is_https(cls, value: TlsSettings | None, info: ValidationInfo) -> TlsSettings | None:
+        public_url = info.data.get("public_url", "https:")
+        if value is not None and public_url.startswith("http:"):
+            raise ValueError("is given, but public_url begins with http://; did you mean https://?")
+        return value
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for index, address in enumerate(value):
+            if address in value[:index] and not address.endswith(":0"):
+                raise Misfit((index,), f"{address} is in the list twice")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _not_everybody(cls, value: tuple[Proxy, ...], info: ValidationInfo) -> tuple[Proxy, ...]:
+        wide = too_wide(proxy for proxy in value if proxy != "unix")
+        if wide is not None and not info.data.get("allow_any_proxy"):
+            raise ValueError(
+                f"{wide} is wider than any private network: anybody could forge client addresses; "
+                "list your proxies alone (allow_any_proxy: true accepts it)"
+            )
+        return value
+
+    @field_validator("upstream")
+    @classmethod
+    def _not_ourselves(cls, value: UpstreamSettings | None, info: ValidationInfo) -> UpstreamSettings | None:
+        if value is not None:
+            address = value.url.removeprefix("http://").removeprefix("https://")
+            if address in info.data.get("listen", ()):
+                raise Misfit(("url",), f"{address} is where Gatekeeper itself listens")
+        return value
+
+    @field_validator("database")
+    @classmethod
+    def _database_place(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            path = (info.context or {}).get("base", Path.cwd()) / parse_database(value)
+        else:
+            path = info.data.get("data_dir", Path()) / "gatekeeper.db"
+        return f"sqlite+aiosqlite:///{path}"
+
+    @field_validator("secret_file")
+    @classmethod
+    def _secret_once(cls, value: tuple[FilePath, ...], info: ValidationInfo) -> tuple[FilePath, ...]:
+        if value and info.data.get("secret"):
+            raise ValueError("is given as well as secret: keep one of the two")
+        return value
+
+    @field_validator("rules")
+    @classmethod
+    def _reachable(cls, value: tuple[Rule, ...], info: ValidationInfo) -> tuple[Rule, ...]:
+        upstream = info.data.get("upstream")
+        allowed = upstream.allow_in_path if upstream is not None else ()
+        for index, rule in enumerate(value):
+            for sign in (";", "//"):
+                if sign in (rule.path or "") and sign not in allowed:
+                    message = (
+                        f"has `{sign}`, which is refused before any rule unless upstream.allow_in_path has it"
+                    )
+                    raise Misfit((index, "path"), message)
+            for earlier in value[:index]:
+                if earlier.covers(rule):
+                    first = value.index(earlier)
+                    message = (
+                        f"never decides anything: rules[{first}] comes first and matches all that it does"
+                    )
+                    raise Misfit((index,), message)
+        return value

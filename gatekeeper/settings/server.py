@@ -1,0 +1,35 @@
+"""`tls`, `limits` and `log`: the process itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from gatekeeper.settings.base import FilePath, Section
+from gatekeeper.settings.units import size
+
+
+class TlsSettings(Section):
+    """Serving https without another server in front. Both files or none."""
+
+    cert_file: FilePath
+    """The certificate and those between it and its authority (PEM)."""
+
+    key_file: FilePath
+    """Its private key (PEM, no passphrase), readable by Gatekeeper alone."""
+
+
+class LimitsSettings(Section):
+    """What a client may cost."""
+
+    request_body: Annotated[int, size("1KB", "10TB")] = 2_000_000_000
+    """The largest body that is passed on to the application; a larger one is answered 413."""
+
+
+class LogSettings(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important that is logged."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    """`json` lines, `console` for people, `auto`: console on a terminal."""

@@ -1,0 +1,44 @@
+"""`session` and `password`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StrictInt, model_validator
+
+from gatekeeper.settings.base import Misfit, OneOrMany, Section
+from gatekeeper.settings.names import check_cookie_name
+from gatekeeper.settings.rules import Glob
+from gatekeeper.settings.units import duration
+
+
+class SessionSettings(Section):
+    """How long a sign-in lasts. ASVS 5.0 V7.3."""
+
+    idle_timeout: Annotated[float, duration("1s", "365d")] = 900.0
+    """A session ends after this long without activity."""
+
+    absolute_timeout: Annotated[float, duration("1s", "365d")] = 28_800.0
+    """A session ends this long after sign-in, whatever happens."""
+
+    cookie_name: Annotated[str, AfterValidator(check_cookie_name)] = "gatekeeper"
+    """On https it begins with `__Host-` in addition."""
+
+    background_paths: Annotated[tuple[Glob, ...], OneOrMany] = ()
+    """Paths that pages ask for by themselves (polling): they do not count as activity."""
+
+    @model_validator(mode="after")
+    def _idle_within_absolute(self) -> SessionSettings:
+        if self.idle_timeout > self.absolute_timeout:
+            key = "idle_timeout" if "idle_timeout" in self.model_fields_set else "absolute_timeout"
+            raise Misfit(
+                (key,), "idle_timeout is longer than absolute_timeout, and could never end a session"
+            )
+        return self
+
+
+class PasswordSettings(Section):
+    """Rules for new passwords. NIST SP 800-63B section 3.1.1.2."""
+
+    min_length: Annotated[StrictInt, Field(ge=8, le=64)] = 12
+    """The fewest characters."""

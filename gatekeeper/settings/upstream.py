@@ -1,0 +1,62 @@
+"""`upstream`: the application behind Gatekeeper, and how patient we are with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
+
+from gatekeeper.settings.addresses import parse_upstream_url
+from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
+from gatekeeper.settings.units import duration, size
+
+
+class UpstreamSettings(Section):
+    """A bare address stands for a section with only `url`."""
+
+    shorthand: ClassVar[str] = "url"
+
+    url: Annotated[str, AfterValidator(parse_upstream_url)]
+    """`http://host:port`, `https://host:port` or `unix:/path.sock`; no path after it."""
+
+    host: Literal["keep", "rewrite"] = "keep"
+    """The Host header the application sees: `keep` the browser's, or `rewrite` it to the host in `url`."""
+
+    ca_file: FilePath | None = None
+    """Certificates (PEM) that sign the application's, for https with a private authority."""
+
+    connect_timeout: Annotated[float, duration("100ms", "5m")] = 5.0
+    """How long connecting may take, TLS included."""
+
+    response_timeout: Annotated[float, duration("100ms", "1d")] = 60.0
+    """How long the application may take to begin its answer."""
+
+    idle_timeout: Annotated[float, duration("1s", "1d")] = 60.0
+    """How long a body may stand still between two pieces, in either direction."""
+
+    max_connections: Annotated[StrictInt, Field(ge=1, le=10_000)] = 100
+    """Connections to the application at the same time, per process; more requests wait in line."""
+
+    queue_timeout: Annotated[float, duration("0s", "5m")] = 10.0
+    """How long a request waits for a free connection before it is answered 503."""
+
+    websocket_message_max: Annotated[int, size("1KB", "1GB")] = 16_000_000
+    """The largest WebSocket message that is passed on."""
+
+    allow_in_path: Annotated[tuple[Literal["%2F", ";", "//"], ...], OneOrMany] = ()
+    """What the application needs in paths although it is refused by default: `"%2F"`, `";"`, `"//"`.
+    Rules then see every reading of such a path, and the strictest answer wins."""
+
+    case_insensitive: StrictBool = False
+    """Whether the application takes /Admin and /admin for the same path; rules then do too."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_url(cls, value: Any) -> Any:
+        return {"url": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _ca_needs_tls(self) -> UpstreamSettings:
+        if self.ca_file is not None and not self.url.startswith("https://"):
+            raise Misfit(("ca_file",), "is given, but url does not begin with https://")
+        return self
