@@ -1,0 +1,140 @@
+"""The pages as one ASGI application, given what the gate read in `scope["gatekeeper"]`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Route, Router
+
+from gatekeeper.core.context import Refusal, RequestContext
+from gatekeeper.core.errors import RequestRejected, Undecidable
+from gatekeeper.core.protocols import ASGIApp, Message, Receive, Scope, Send
+from gatekeeper.pages.administrator import AdministratorPage
+from gatekeeper.pages.bounce import Bounces
+from gatekeeper.pages.csrf import Csrf
+from gatekeeper.pages.errors import ErrorPages
+from gatekeeper.pages.form_guard import FormGuard
+from gatekeeper.pages.page import Pages
+from gatekeeper.pages.security import guarded
+from gatekeeper.pages.services import PageServices
+from gatekeeper.pages.session_cookie import BrowserSession
+from gatekeeper.pages.sign_in import SignInPage
+from gatekeeper.pages.sign_out import SignOutPages
+from gatekeeper.pages.static import StaticFiles
+from gatekeeper.pages.templates import TemplateFolders
+
+
+class PagesApp:
+    """Answers a refusal with its error page, everything else by its route; no exception gets out."""
+
+    def __init__(
+        self, router: Router, errors: ErrorPages, report: Callable[[BaseException, str], None]
+    ) -> None:
+        self._router = router
+        self._errors = errors
+        self._report = report
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Only "http" scopes with a `core.context.RequestContext` come here."""
+        context: RequestContext = scope["gatekeeper"]
+        send = guarded(send, head_only=scope["method"] == "HEAD")
+        began = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            if context.refusal is not None:
+                await self._refuse(context.refusal, scope, receive, noting_send)
+            else:
+                # With "app" in the scope, Starlette raises for a wrong method, and our page says it.
+                await self._router({**scope, "app": self}, receive, noting_send)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            refusal = _refusal_for(error)
+            if refusal is None:
+                self._report(error, context.request_id)
+                refusal = Refusal(500, "internal_error")
+            if began:
+                raise
+            await self._refuse(
+                refusal,
+                scope,
+                receive,
+                send,
+                headers=error.headers if isinstance(error, HTTPException) else None,
+            )
+
+    async def _refuse(
+        self,
+        refusal: Refusal,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        response = self._errors.answer(Request(scope, receive), refusal)
+        response.headers.update(headers or {})
+        await response(scope, receive, send)
+
+
+def _refusal_for(error: Exception) -> Refusal | None:
+    """What an expected exception means to the person; None for one that nobody expected."""
+    if isinstance(error, RequestRejected):
+        return Refusal(error.status, error.reason)
+    if isinstance(error, Undecidable):
+        return Refusal(503, error.reason, retry_after=error.retry_after)
+    if isinstance(error, HTTPException):
+        return Refusal(error.status_code, "not_found" if error.status_code == 404 else "refused")
+    return None
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    raise HTTPException(404)
+
+
+def make_pages(services: PageServices) -> ASGIApp:
+    """Build the pages. Reads templates and static files once: FileNotFoundError, jinja2.TemplateError."""
+    prefix = services.prefix
+    folders = TemplateFolders(services.templates_dir)
+    static = StaticFiles(folders, services.branding, prefix)
+    csrf = Csrf(services.secrets, services.cookies, services.public_origins, services.clock)
+    pages = Pages(services, static, csrf, folders)
+    guard = FormGuard(csrf, services.audit)
+    bounces = Bounces(services.cookies, services.clock)
+    sessions = BrowserSession(services.sessions, services.cookies)
+    sign_in = SignInPage(
+        sign_in=services.sign_in, sessions=sessions, guard=guard, pages=pages, bounces=bounces, prefix=prefix
+    )
+    sign_out = SignOutPages(
+        sessions=sessions, audit=services.audit, guard=guard, pages=pages, bounces=bounces, prefix=prefix
+    )
+    administrator = AdministratorPage(
+        link=services.admin_link,
+        sessions=sessions,
+        guard=guard,
+        pages=pages,
+        locale=services.locale,
+        password_min_length=services.password_min_length,
+    )
+    router = Router(
+        [
+            Route(f"{prefix}/login", sign_in.show, methods=["GET"]),
+            Route(f"{prefix}/login", sign_in.submit, methods=["POST"]),
+            Route(f"{prefix}/logout", sign_out.ask, methods=["GET"]),
+            Route(f"{prefix}/logout", sign_out.do, methods=["POST"]),
+            Route(f"{prefix}/signed-out", sign_out.done, methods=["GET"]),
+            Route(f"{prefix}/setup", administrator.show, methods=["GET"]),
+            Route(f"{prefix}/setup", administrator.submit, methods=["POST"]),
+            Route(f"{prefix}/static/{{version}}/{{name}}", static.serve, methods=["GET"]),
+        ],
+        redirect_slashes=False,  # Starlette would build the address from the Host header
+        default=_not_found,
+    )
+    return PagesApp(router, ErrorPages(pages, services.locale, prefix), services.report)

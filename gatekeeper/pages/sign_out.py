@@ -1,0 +1,79 @@
+"""Signing out: a GET asks, a POST does it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gatekeeper.audit.events import EventKind
+from gatekeeper.core.returns import safe_return
+from gatekeeper.pages.bounce import Bounces
+from gatekeeper.pages.form_guard import FormGuard, client_of
+from gatekeeper.pages.page import Pages, context_of, see_other
+from gatekeeper.pages.services import Audit
+from gatekeeper.pages.session_cookie import BrowserSession
+
+
+class SignOutPages:
+    """Asks, signs out, and says that it is done."""
+
+    def __init__(
+        self,
+        *,
+        sessions: BrowserSession,
+        audit: Audit,
+        guard: FormGuard,
+        pages: Pages,
+        bounces: Bounces,
+        prefix: str,
+    ) -> None:
+        self._sessions = sessions
+        self._audit = audit
+        self._guard = guard
+        self._pages = pages
+        self._bounces = bounces
+        self._prefix = prefix
+
+    async def ask(self, request: Request) -> Response:
+        """A link can be followed by mistake, or from another site: it only leads to the question."""
+        session = context_of(request).session
+        if session is None:
+            return see_other(f"{self._prefix}/signed-out")
+        return self._pages.answer(request, "logout.html", user=session.user, problem="")
+
+    async def do(self, request: Request) -> Response:
+        """End the session, then say so; with `then=login` on to sign in as somebody else."""
+        posted = await self._guard.read(request)
+        session = context_of(request).session
+        if posted.problem and session is not None:
+            return self._pages.answer(
+                request, "logout.html", status=403, user=session.user, problem=posted.problem
+            )
+        if posted.field("then") == "login":
+            address = safe_return(posted.field("next") or "/", self._prefix)
+            response = see_other(f"{self._prefix}/login?next={quote(address, safe='/')}")
+        else:
+            response = see_other(f"{self._prefix}/signed-out")
+        await self._sessions.end(request, response)
+        self._bounces.forget(response)
+        # The application's pages may be in the HTTP and back/forward caches of a shared computer.
+        response.headers["clear-site-data"] = '"cache"'
+        if session is not None:
+            await self._audit.record(
+                EventKind.SIGNED_OUT,
+                user_id=session.user.id,
+                login=session.user.login,
+                actor=session.user.login,
+                client=client_of(request),
+                request_id=context_of(request).request_id,
+            )
+        return response
+
+    async def done(self, request: Request) -> Response:
+        """ "You have signed out", unless that is not so."""
+        session = context_of(request).session
+        if session is not None and session.complete:
+            return see_other(f"{self._prefix}/logout")
+        return self._pages.answer(request, "signed-out.html")

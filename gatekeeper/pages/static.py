@@ -1,0 +1,106 @@
+"""The style sheet, the script and the logo: read once, addressed by content, kept by browsers for a year."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gatekeeper.pages.services import Branding
+from gatekeeper.pages.templates import TemplateFolders
+
+_IMMUTABLE = "public, max-age=31536000, immutable"
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+# Role in the configuration -> custom property of the style sheet.
+_COLOR_ROLES = {"brand": "--brand", "brand_hover": "--brand-h", "on_brand": "--on-brand"}
+_LOGO_SUFFIXES = {"image/svg+xml": "svg", "image/png": "png", "image/webp": "webp", "image/jpeg": "jpg"}
+
+
+class _File(NamedTuple):
+    media_type: str
+    body: bytes
+    gzipped: bytes | None
+
+
+class StaticFiles:
+    """Serves `{prefix}/static/<hash>/<name>`; `url(name)` is what pages link to."""
+
+    def __init__(self, folders: TemplateFolders, branding: Branding, prefix: str) -> None:
+        self._files: dict[str, _File] = {}
+        self._add(
+            "gk.css", "text/css; charset=utf-8", folders.read("static/gk.css") + _brand_css(branding.colors)
+        )
+        self._add("gk.js", "text/javascript; charset=utf-8", folders.read("static/gk.js"))
+        if branding.logo:
+            self.logo_name = "logo." + _LOGO_SUFFIXES[branding.logo_type]
+            self._add(self.logo_name, branding.logo_type, branding.logo)
+        else:
+            self.logo_name = "logo.svg"
+            self._add(self.logo_name, "image/svg+xml", folders.read("static/logo.svg"))
+        digest = hashlib.sha256()
+        for name, file in sorted(self._files.items()):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(file.body).digest())
+        self._version = digest.hexdigest()[:16]
+        self._base = f"{prefix}/static/{self._version}/"
+
+    def url(self, name: str) -> str:
+        """The path of a file; KeyError when there is none of that name."""
+        if name not in self._files:
+            raise KeyError(name)
+        return self._base + name
+
+    async def serve(self, request: Request) -> Response:
+        """The file. Under another version's hash too, but then only for now.
+
+        While a new version is rolled out, a page of the old one may ask a process of the new one.
+        """
+        file = self._files.get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(404)
+        current = request.path_params["version"] == self._version
+        headers = {
+            "cache-control": _IMMUTABLE if current else "no-cache",
+            "vary": "accept-encoding",
+            "x-content-type-options": "nosniff",
+        }
+        body = file.body
+        if file.gzipped is not None and _takes_gzip(request.headers.get("accept-encoding", "")):
+            headers["content-encoding"] = "gzip"
+            body = file.gzipped
+        return Response(body, media_type=file.media_type, headers=headers)
+
+    def _add(self, name: str, media_type: str, body: bytes) -> None:
+        compressible = media_type.startswith("text/") or media_type == "image/svg+xml"
+        self._files[name] = _File(media_type, body, gzip.compress(body, 9, mtime=0) if compressible else None)
+
+
+def _takes_gzip(accept: str) -> bool:
+    """RFC 9110 section 12.5.3, as far as one coding needs it."""
+    for item in accept.lower().split(","):
+        coding, _, weight = item.partition(";")
+        if coding.strip() == "gzip":
+            return not re.fullmatch(r"\s*q=0(\.0{0,3})?\s*", weight)
+    return False
+
+
+def _brand_css(colors: Mapping[str, str]) -> bytes:
+    """The operator's colours as custom properties, after Gatekeeper's own. ValueError when one is none."""
+    for role, color in colors.items():
+        if role.removeprefix("dark_") not in _COLOR_ROLES or not _COLOR.fullmatch(color):
+            raise ValueError(f"not a colour of the pages: {role}={color!r}")
+    light = "".join(f"{prop}:{colors[role]};" for role, prop in _COLOR_ROLES.items() if role in colors)
+    dark = "".join(
+        f"{prop}:{colors['dark_' + role]};" for role, prop in _COLOR_ROLES.items() if "dark_" + role in colors
+    )
+    css = ""
+    if light:
+        css += f"@media not all and (prefers-color-scheme:dark){{:root{{{light}}}}}\n"
+    if dark:
+        css += f"@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+    return css.encode("ascii")
