@@ -6,7 +6,7 @@ transaction; one that only changes what the application is told about a person j
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -20,13 +20,13 @@ from gatekeeper.core.clock import Clock
 from gatekeeper.core.session import UserRecord
 from gatekeeper.core.users import login_key
 from gatekeeper.storage import tables
-from gatekeeper.storage.revocations import revoke_user
+from gatekeeper.storage.revocations import revoke_user, user_changed
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gatekeeper.accounts.hashing import PasswordHasher
-    from gatekeeper.audit.log import AuditLog
+    from gatekeeper.audit.log import AuditLog, Detail
     from gatekeeper.storage.engine import Database
 
 
@@ -65,14 +65,14 @@ class Users:
         async with self._db.read() as conn:
             return await rows.read_user(conn, key=key)
 
-    async def list(self) -> list[Account]:
+    async def list(self) -> Sequence[Account]:
         """All accounts, ordered by login. Raises `StoreUnavailable`."""
         async with self._db.read() as conn:
             return await rows.read_accounts(conn)
 
     async def password_problems(
         self, password: str, *, login: str, name: str = "", email: str = ""
-    ) -> list[str]:
+    ) -> Sequence[str]:
         """The reasons of `accounts.passwords` against `password`, judged off the event loop.
 
         Raises `Overloaded`.
@@ -146,7 +146,7 @@ class Users:
             user = await rows.locked_user(conn, user_id)
             now = self._clock()
             await self._change(conn, user_id, password_hash=encoded, password_changed_at=now)
-            await self._end_sessions(conn, user_id, now)
+            await revoke_user(conn, user_id, now)
             await self._write(conn, EventKind.PASSWORD_SET, user, by)
 
     async def set_disabled(self, user_id: int, disabled: bool, *, by: Source) -> bool:
@@ -161,9 +161,9 @@ class Users:
             now = self._clock()
             await self._change(conn, user_id, disabled=disabled)
             if disabled:
-                await self._end_sessions(conn, user_id, now)
-            else:
                 await revoke_user(conn, user_id, now)
+            else:
+                await user_changed(conn, user_id, now)
             kind = EventKind.USER_DISABLED if disabled else EventKind.USER_ENABLED
             await self._write(conn, kind, user, by)
         return True
@@ -187,9 +187,9 @@ class Users:
         """
         async with self._db.begin() as conn:
             user = await rows.locked_user(conn, user_id)
+            await revoke_user(conn, user_id, self._clock())
             await conn.execute(sa.delete(tables.tokens).where(tables.tokens.c.user_id == user_id))
             await conn.execute(sa.delete(tables.users).where(tables.users.c.id == user_id))
-            await revoke_user(conn, user_id, self._clock())
             await self._write(conn, EventKind.USER_DELETED, user, by)
 
     async def _replace_roles(
@@ -207,7 +207,7 @@ class Users:
             roles = tuple(sorted({*base, *add} - {*remove}))
             if roles != user.roles:
                 await rows.write_roles(conn, user_id, roles)
-                await revoke_user(conn, user_id, self._clock())
+                await user_changed(conn, user_id, self._clock())
                 await self._write(
                     conn, EventKind.USER_ROLES_CHANGED, user, by, before=list(user.roles), after=list(roles)
                 )
@@ -223,12 +223,8 @@ class Users:
     async def _change(self, conn: AsyncConnection, user_id: int, **values: object) -> None:
         await conn.execute(sa.update(tables.users).where(tables.users.c.id == user_id).values(**values))
 
-    async def _end_sessions(self, conn: AsyncConnection, user_id: int, now: float) -> None:
-        await self._change(conn, user_id, session_epoch=tables.users.c.session_epoch + 1)
-        await revoke_user(conn, user_id, now)
-
     async def _write(
-        self, conn: AsyncConnection, kind: EventKind, user: UserRecord, by: Source, **details: list[str]
+        self, conn: AsyncConnection, kind: EventKind, user: UserRecord, by: Source, **details: Detail
     ) -> None:
         await self._audit.record(
             kind,

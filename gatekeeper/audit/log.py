@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Detail = str | int | float | bool | None | list[str]
 
-_SECRET_WORDS = ("password", "passwd", "token", "secret", "cookie", "code", "hash", "key")
+_SECRET_WORDS = frozenset("password passwd pwd token secret cookie code codes hash key".split())
 _MAX_TEXT = 512
 
 
@@ -76,7 +76,7 @@ class AuditLog:
 
 def _checked(details: Mapping[str, Detail]) -> dict[str, Detail]:
     for name in details:
-        if any(word in name.lower() for word in _SECRET_WORDS):
+        if not _SECRET_WORDS.isdisjoint(name.lower().split("_")):
             raise ValueError(f"audit detail {name!r} is named like a secret")
     return {
         name: _storable(value)

@@ -1,0 +1,125 @@
+"""Accounts on a real database with a cheap hasher that counts, and a clock that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from gatekeeper.accounts.admin_link import AdministratorLink
+from gatekeeper.accounts.hashing import Cost, PasswordHasher
+from gatekeeper.accounts.sign_in import SignIn
+from gatekeeper.accounts.users import Users
+from gatekeeper.audit.events import Source
+from gatekeeper.audit.log import AuditLog
+from gatekeeper.core.session import UserRecord
+from gatekeeper.storage import tables
+from gatekeeper.storage.engine import Database
+
+PASSWORD = "violet tractor mumbles"
+OTHER_PASSWORD = "seven quiet harbours"
+LOGIN = "pat@example.com"
+BY = Source("cli:test", "192.0.2.7", "req-1")
+START = 1_800_000_000.0
+
+
+class CountingHasher(PasswordHasher):
+    """The real thing at a low cost; keeps what it was asked to verify: the dummy or a real hash."""
+
+    def __init__(self, cost: Cost = Cost(memory_kib=64, passes=1), *, queue: int = 64) -> None:  # noqa: B008
+        super().__init__(cost, queue=queue)
+        self.verified: list[str | None] = []
+        self.hashed = 0
+        self.before_answer: Callable[[], Awaitable[object]] | None = None
+
+    async def verify(self, encoded: str | None, password: str) -> bool:
+        self.verified.append(encoded)
+        right = await super().verify(encoded, password)
+        if self.before_answer is not None:
+            await self.before_answer()
+        return right
+
+    async def hash(self, password: str) -> str:
+        self.hashed += 1
+        return await super().hash(password)
+
+
+class Lines:
+    """Stands in for structlog: keeps each line."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+    def info(self, event: str, /, **fields: Any) -> None:
+        self.seen.append({"event": event, **fields})
+
+
+@dataclass
+class World:
+    """Everything that a story about accounts needs."""
+
+    db: Database
+    hasher: CountingHasher
+    audit: AuditLog
+    lines: Lines
+    users: Users
+    sign_in: SignIn
+    link: AdministratorLink
+    now: float = START
+
+    async def rows(self, table: sa.Table) -> list[dict[str, Any]]:
+        async with self.db.read() as conn:
+            return [dict(row) for row in (await conn.execute(sa.select(table))).mappings()]
+
+    async def kinds(self) -> list[str]:
+        return [row["kind"] for row in await self.rows(tables.audit_events)]
+
+    async def change(self, statement: sa.Executable) -> None:
+        async with self.db.begin() as conn:
+            await conn.execute(statement)
+
+    async def pat(self, **fields: Any) -> UserRecord:
+        return await self.users.add(LOGIN, by=BY, **{"password": PASSWORD, "name": "Pat Example", **fields})
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path, hasher: CountingHasher | None = None) -> AsyncIterator[World]:
+    db = Database(f"sqlite:///{folder / 'gatekeeper.db'}", data_dir=folder)
+    await db.open()
+    hasher = hasher or CountingHasher()
+    lines = Lines()
+
+    def clock() -> float:
+        return made.now
+
+    audit = AuditLog(db, clock, lines)
+    users = Users(db, hasher, audit, clock)
+    made = World(
+        db,
+        hasher,
+        audit,
+        lines,
+        users,
+        SignIn(db, hasher, audit, clock),
+        AdministratorLink(db, users, audit, clock),
+    )
+    try:
+        yield made
+    finally:
+        hasher.close()
+        await db.close()
+
+
+def tell(folder: Path, story: Callable[[World], Awaitable[None]]) -> None:
+    """Run one story in a new world."""
+
+    async def told() -> None:
+        async with world(folder) as made:
+            await story(made)
+
+    asyncio.run(told())
