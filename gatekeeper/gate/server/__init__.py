@@ -1,0 +1,1 @@
+"""The strict HTTP server protocol that stands before everything else."""
