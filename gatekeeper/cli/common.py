@@ -1,0 +1,112 @@
+"""What the commands that work on the database share: options, opening, errors in one line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pwd
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import structlog
+
+from gatekeeper.audit.events import Source
+from gatekeeper.audit.log import AuditLog
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.errors import GatekeeperError
+from gatekeeper.settings import Settings, SettingsError, load_settings
+from gatekeeper.storage.engine import Database
+
+T = TypeVar("T")
+
+config_option = click.option(
+    "--config",
+    "config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("gatekeeper.yaml"),
+    show_default=True,
+    help="The configuration file.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def settings_from(config: Path) -> Settings:
+    """The settings in `config`; every problem on a line of its own and exit code 1 when there are any."""
+    try:
+        return load_settings(config, os.environ, create=False, needs_upstream=False)
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        raise click.exceptions.Exit(1) from error
+
+
+def with_database(config: Path, work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) -> T:
+    """Run `work` on the opened database of `config`; an expected error is one line and exit code 1."""
+    settings = settings_from(config)
+
+    async def opened() -> T:
+        db = Database(settings.database, data_dir=settings.data_dir)
+        await db.open()
+        try:
+            return await work(settings, db)
+        finally:
+            await db.close()
+
+    try:
+        return asyncio.run(opened())
+    except GatekeeperError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def audit_log(db: Database, clock: Clock) -> AuditLog:
+    """The audit log of a command: rows as everywhere, JSON lines on standard error.
+
+    On a terminal the lines are left out: what the command prints says the same to the person there.
+    """
+    processors: list[structlog.types.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    ]
+    if sys.stderr.isatty():
+        processors.insert(0, _drop)
+    return AuditLog(
+        db, clock, structlog.wrap_logger(structlog.PrintLogger(sys.stderr), processors=processors)
+    )
+
+
+def operator() -> Source:
+    """Who runs this command, as the audit log names them."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
+        name = str(os.getuid())
+    return Source(actor=f"cli:{name}")
+
+
+def print_json(value: object) -> None:
+    """`value` on standard output, readable by people too."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def when(seconds: float | None) -> str | None:
+    """A time as text, UTC: 2026-01-31T12:00:00Z."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Columns as wide as they need to be."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _drop(_logger: object, _method: str, _event: structlog.types.EventDict) -> structlog.types.EventDict:
+    raise structlog.DropEvent
