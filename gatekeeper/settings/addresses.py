@@ -41,7 +41,7 @@ class HostPort(NamedTuple):
 
 
 def parse_host(text: str) -> str:
-    """`text` as browsers send it in Host: lower case, IDNA, no trailing dot; `ValueError` when it is no host."""
+    """`text` as browsers send it in Host: lower case, IDNA, no trailing dot; `ValueError` otherwise."""
     if text.startswith("[") and text.endswith("]"):
         return f"[{_address(text[1:-1], 6)}]"
     try:
@@ -138,7 +138,10 @@ def _socket_path(text: str) -> str:
 
 
 def parse_network(text: str) -> Network:
-    """An address or network; one with host bits is an error that names the network. IPv4-mapped becomes IPv4."""
+    """An address or network; IPv4-mapped becomes IPv4.
+
+    `ValueError` for anything else, host bits included: it names the network that was perhaps meant.
+    """
     try:
         network = ip_network(text, strict=False)
     except ValueError:
@@ -154,11 +157,11 @@ def parse_network(text: str) -> Network:
 
 def too_wide(networks: Iterable[Network]) -> Network | None:
     """The first network, after joining neighbours, that is wider than any private network."""
-    for version in (IPv4Network, IPv6Network):
-        for network in collapse_addresses(n for n in networks if isinstance(n, version)):
-            if network.prefixlen < _WIDEST[network.version]:
-                return network
-    return None
+    listed = list(networks)
+    joined: list[Network] = []
+    joined += collapse_addresses(n for n in listed if isinstance(n, IPv4Network))
+    joined += collapse_addresses(n for n in listed if isinstance(n, IPv6Network))
+    return next((network for network in joined if network.prefixlen < _WIDEST[network.version]), None)
 
 
 def parse_database(text: str) -> str:

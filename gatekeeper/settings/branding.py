@@ -65,7 +65,7 @@ class BrandingSettings(Section):
 
     @property
     def colors(self) -> dict[str, str]:
-        """`#rrggbb` by role (brand, on_brand, brand_hover, and with `dark_` before); empty = the built-in ones."""
+        """`#rrggbb` by role: brand, on_brand, brand_hover, and with `dark_` before; empty means built-in."""
         found: dict[str, str] = {}
         if self.color is not None:
             found |= {

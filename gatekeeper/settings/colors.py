@@ -1,4 +1,4 @@
-"""Contrast between colours, and the nearest shade that has enough. WCAG 2.2, 1.4.3 and "relative luminance"."""
+"""Contrast between colours, and the nearest shade that has enough. WCAG 2.2, success criterion 1.4.3."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def worst_contrast(color: str, grounds: Sequence[str]) -> float:
 
 
 def nearest_passing(color: str, grounds: Sequence[str]) -> str:
-    """`color`, or the shade of the same hue with the least change of lightness that reads on all `grounds`."""
+    """`color`, or the shade of its hue with the least change of lightness that reads on all `grounds`."""
     if worst_contrast(color, grounds) >= LEAST:
         return color
     hue, lightness, saturation = colorsys.rgb_to_hls(*_channels(color))

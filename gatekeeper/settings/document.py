@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
@@ -33,6 +33,12 @@ class Document:
     """What is wrong with the writing itself: duplicate keys, words that YAML would turn into others."""
 
 
+class _Anchored(NamedTuple):
+    value: Any
+    size: int
+    height: int
+
+
 @dataclass(slots=True)
 class _Open:
     """A mapping or sequence whose end has not been read yet."""
@@ -41,6 +47,8 @@ class _Open:
     value: dict[str, Any] | list[Any]
     anchor: str | None
     size_before: int
+    height: int = 1
+    """Levels of nesting in here, itself included; aliases count as what they stand for."""
     key: str | None = None
     seen: dict[str, int] = field(default_factory=dict)
 
@@ -64,7 +72,7 @@ class _Reader:
     def __init__(self, file: str) -> None:
         self.document = Document(file)
         self._stack: list[_Open] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, _Anchored] = {}
         self._size = 0
         self._root: Any = None
 
@@ -72,7 +80,8 @@ class _Reader:
         raise SettingsError([Problem(self.document.file, line, column, "", message)])
 
     def _fail_at(self, event: yaml.Event, message: str) -> NoReturn:
-        self.fail(event.start_mark.line + 1, event.start_mark.column + 1, message)
+        origin = self._origin(event)
+        self.fail(origin.line, origin.column, message)
 
     def run(self, text: str) -> None:
         root_at: yaml.Event | None = None
@@ -97,7 +106,7 @@ class _Reader:
             self._unprintable(text, error)
         try:
             while loader.check_event():
-                yield loader.get_event()
+                yield loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.reader.ReaderError as error:
             self._unprintable(text, error)
         except yaml.MarkedYAMLError as error:
@@ -125,20 +134,29 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 self._fail_at(event, f"*{event.anchor} is used before its &{event.anchor} is complete")
-            value, size = self._anchors[event.anchor]
-            self._count(event, size)
-            self._add(event, value)
-            return
+            anchored = self._anchors[event.anchor]
+            self._count(event, anchored.size)
+            self._deepen(event, anchored.height)
+            self._add(event, anchored.value)
+        elif isinstance(event, yaml.ScalarEvent):
+            self._refuse_tag(event)
+            self._scalar(event)
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            self._refuse_tag(event)
+            self._deepen(event, 1)
+            value: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+            loc = self._add(event, value)
+            self._stack.append(_Open(loc, value, event.anchor, self._size))
+
+    def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag is not None:
             self._fail_at(event, f"tags such as {event.tag} are not used here: remove it")
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event)
-            return
-        if len(self._stack) >= MAX_DEPTH:
+
+    def _deepen(self, event: yaml.Event, levels: int) -> None:
+        if len(self._stack) + levels > MAX_DEPTH:
             self._fail_at(event, f"nested deeper than {MAX_DEPTH} levels")
-        value = {} if isinstance(event, yaml.MappingStartEvent) else []
-        loc = self._add(event, value)
-        self._stack.append(_Open(loc, value, event.anchor, self._size))
+        if self._stack:
+            self._stack[-1].height = max(self._stack[-1].height, levels + 1)
 
     def _count(self, event: yaml.Event, number: int) -> None:
         self._size += number
@@ -160,7 +178,7 @@ class _Reader:
         else:
             loc = self._add(event, value)
         if event.anchor is not None:
-            self._anchors[event.anchor] = (value if not isinstance(value, Refused) else text, 1)
+            self._anchors[event.anchor] = _Anchored(text if isinstance(value, Refused) else value, 1, 0)
 
     def _key(self, event: yaml.ScalarEvent, top: _Open) -> None:
         key = event.value
@@ -171,15 +189,16 @@ class _Reader:
         if key in top.seen:
             # Another loc, so that both the first value and this message are kept.
             place = f"it is on line {top.seen[key]} already"
-            self._problem(
-                event, (*loc, "<again>", event.start_mark.line), f"given twice: {place}", dotted(loc)
-            )
+            again = (*loc, "<again>", self._origin(event).line)
+            self._problem(event, again, f"given twice: {place}", dotted(loc))
         else:
-            top.seen[key] = event.start_mark.line + 1
             self.document.keys[loc] = self._origin(event)
+            top.seen[key] = self._origin(event).line
 
     def _origin(self, event: yaml.Event) -> Origin:
-        return Origin(self.document.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        assert mark is not None  # only events made by hand have none
+        return Origin(self.document.file, mark.line + 1, mark.column + 1)
 
     def _problem(self, event: yaml.Event, loc: Loc, message: str, key: str = "") -> None:
         self.document.problems[loc] = Problem(*self._origin(event), key or dotted(loc), message)
@@ -206,4 +225,6 @@ class _Reader:
     def _close(self) -> None:
         top = self._stack.pop()
         if top.anchor is not None:
-            self._anchors[top.anchor] = (top.value, self._size - top.size_before + 1)
+            self._anchors[top.anchor] = _Anchored(top.value, self._size - top.size_before + 1, top.height)
+        if self._stack:
+            self._stack[-1].height = max(self._stack[-1].height, top.height + 1)

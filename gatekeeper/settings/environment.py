@@ -1,4 +1,4 @@
-"""Environment variables that override the file: `GATEKEEPER_SESSION__IDLE_TIMEOUT` is `session.idle_timeout`."""
+"""Variables that override the file: `GATEKEEPER_SESSION__IDLE_TIMEOUT` is `session.idle_timeout`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from gatekeeper.settings.problems import Origin, Problem, SettingsError, did_you
 from gatekeeper.settings.scalars import unusable_character
 
 PREFIX = "GATEKEEPER_"
-CONFIG_VARIABLE = "GATEKEEPER_CONFIG"
-"""Where the configuration file is; read by the command line, not a key."""
 
 # Kubernetes tells every container about a Service called "gatekeeper" in these.
 _SERVICE_LINK = re.compile(r"GATEKEEPER_(SERVICE_(HOST|PORT\w*)|PORT(_[0-9]+_(TCP|UDP|SCTP)\w*)?)\Z")
@@ -28,7 +26,7 @@ def override(document: Document, environ: Mapping[str, str]) -> None:
     """Put every variable of ours into `document`, over what the file says; problems go there too."""
     known = {variable_name(path): path for path in key_paths()}
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _SERVICE_LINK.match(name):
+        if not name.startswith(PREFIX) or _SERVICE_LINK.match(name):
             continue
         if name not in known:
             near = did_you_mean(name, known)
@@ -69,7 +67,7 @@ def _put(document: Document, name: str, path: tuple[str, ...], text: str) -> Non
 
 
 def _value(name: str, annotation: Any, text: str) -> Any:
-    """`text` as its key needs it. A list is written with commas, or like sections in YAML's `[…]` and `{…}`."""
+    """`text` as its key needs it: lists with commas; lists and sections also as YAML's `[…]` and `{…}`."""
     if text.lstrip().startswith(("[", "{")) and (
         section_in(annotation) or any(True for _ in item_types(annotation))
     ):

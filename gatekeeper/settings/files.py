@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def _check_tls(cert_file: Path, key_file: Path, problems: dict[Loc, str]) -> Non
             problems["tls", key] = complaint
     if problems:
         return
-    if complaint := open_to_others(key_file, os.stat(key_file)):
+    if complaint := open_to_others(key_file, key_file.stat()):
         problems["tls", "key_file"] = complaint
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -23,8 +23,8 @@ def load_settings(
 ) -> Settings:
     """Read `path`, override from `environ`, check everything, and find or make the secret.
 
-    With `create` false nothing is written: a secret that is not there yet stays absent. `needs_upstream` false
-    is for Gatekeeper around a Python application. Raises `SettingsError` with all problems.
+    With `create` false nothing is written: a secret that is not there yet stays absent. `needs_upstream`
+    false is for Gatekeeper around a Python application. Raises `SettingsError` with all problems.
     """
     raw, status = _read(path)
     document = read_document(raw, str(path))

@@ -39,6 +39,7 @@ def _proxy(value: Any) -> Any:
     return value if value == "unix" or not isinstance(value, str) else parse_network(value)
 
 
+ListenAddress = Annotated[str, AfterValidator(parse_listen)]
 Proxy = Annotated[Network | Literal["unix"], BeforeValidator(_proxy, json_schema_input_type=str)]
 
 
@@ -58,9 +59,7 @@ class Settings(Section):
     tls: TlsSettings | None = None
     """Certificate and key, when Gatekeeper itself serves https."""
 
-    listen: Annotated[
-        Annotated[tuple[Annotated[str, AfterValidator(parse_listen)], ...], Field(min_length=1)], OneOrMany
-    ] = ("127.0.0.1:8080",)
+    listen: Annotated[tuple[ListenAddress, ...], Field(min_length=1), OneOrMany] = ("127.0.0.1:8080",)
     """Where connections are accepted: `host:port` or `unix:/path.sock`, one or a list."""
 
     trusted_proxies: Annotated[tuple[Proxy, ...], OneOrMany] = ()
@@ -80,8 +79,8 @@ class Settings(Section):
     """`sqlite:///path`; left out: gatekeeper.db in `data_dir`."""
 
     secret: Annotated[tuple[SecretStr, ...], OneOrMany] = ()
-    """Signs cookies: at least 32 random characters, one or a list (the first signs, all verify). Left out: made
-    by itself and kept in `data_dir`. The file that holds it must be readable by Gatekeeper alone."""
+    """Signs cookies: at least 32 random characters, one or a list (the first signs, all verify). Left out:
+    made by itself and kept in `data_dir`. The file that holds it must be readable by Gatekeeper alone."""
 
     secret_file: Annotated[tuple[FilePath, ...], OneOrMany] = ()
     """Files with one secret each, instead of `secret`."""

@@ -18,7 +18,7 @@ METHODS = frozenset(
     "MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH REBIND REPORT SEARCH UNBIND UNCHECKOUT "
     "UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL PURGE".split()
 )
-"""The methods of the IANA registry (RFC 9110 section 16.1.1) and PURGE; CONNECT and TRACE are always refused."""
+"""The IANA registry's methods (RFC 9110 section 16.1.1) and PURGE; CONNECT and TRACE are always refused."""
 
 TAKEN_HEADERS = frozenset(
     "host connection content-length content-type content-encoding transfer-encoding upgrade te trailer "

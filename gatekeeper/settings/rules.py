@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gatekeeper.settings.base import OneOrMany, Section
-from gatekeeper.settings.names import check_glob, check_method
+from gatekeeper.settings.names import METHODS, check_glob, check_method
 from gatekeeper.settings.problems import did_you_mean, one_of
 
 Word = Literal["public", "signed_in", "deny"]
 _WORDS: tuple[str, ...] = get_args(Word)
 
 Glob = Annotated[str, AfterValidator(check_glob)]
+Method = Annotated[str, AfterValidator(check_method), Field(json_schema_extra={"enum": sorted(METHODS)})]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -53,10 +54,7 @@ class Rule(Section):
     """Paths it is about: `*` and `?` stay within a segment, `**` is any number of whole segments.
     Left out: every path."""
 
-    methods: Annotated[
-        Annotated[tuple[Annotated[str, AfterValidator(check_method)], ...], Field(min_length=1)] | None,
-        OneOrMany,
-    ] = None
+    methods: Annotated[tuple[Method, ...], Field(min_length=1), OneOrMany] | None = None
     """HTTP methods it is about; GET includes HEAD. Left out: every method."""
 
     allow: Annotated[Word | Access, BeforeValidator(_word, json_schema_input_type=Word | Access)]

@@ -43,7 +43,7 @@ def read_plain(text: str) -> bool | int | float | str | Refused | None:
         return int(text)
     if _DECIMAL.match(text):
         return float(text)
-    tag = _resolver.resolve(yaml.ScalarNode, text, (True, False))
+    tag = _resolver.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
     if tag in _READINGS:
         return Refused(f"YAML reads this {_READINGS[tag]}")
     return text

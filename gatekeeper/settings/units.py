@@ -43,6 +43,21 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * _BYTES[found[2]])
 
 
+def duration_text(seconds: float) -> str:
+    """The shortest way to write so many seconds: 900.0 is `15m`."""
+    for unit, length in reversed(_SECONDS.items()):
+        if seconds >= length and (seconds / length).is_integer():
+            return f"{int(seconds / length)}{unit}"
+    return f"{seconds:g}s"
+
+
+def size_text(number: int) -> str:
+    """The shortest way to write so many bytes: 16000000 is `16MB`."""
+    fitting = [(length, unit) for unit, length in _BYTES.items() if number % length == 0]
+    length, unit = max(fitting)
+    return f"{number // length}{unit}"
+
+
 def duration(least: str, most: str) -> BeforeValidator:
     """Marks a float of seconds that is written as a duration between two others."""
     low, high = parse_duration(least), parse_duration(most)
@@ -53,7 +68,7 @@ def duration(least: str, most: str) -> BeforeValidator:
             raise ValueError(f"must be between {least} and {most}")
         return seconds
 
-    schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "examples": [least, most]}
+    schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$"}
     return BeforeValidator(check, json_schema_input_type=Annotated[str, WithJsonSchema(schema)])
 
 
@@ -67,7 +82,7 @@ def size(least: str, most: str) -> BeforeValidator:
             raise ValueError(f"must be between {least} and {most}")
         return number
 
-    schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(B|[KMGT]i?B)$", "examples": [least, most]}
+    schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(B|[KMGT]i?B)$"}
     return BeforeValidator(check, json_schema_input_type=Annotated[str, WithJsonSchema(schema)])
 
 

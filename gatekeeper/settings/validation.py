@@ -51,12 +51,13 @@ def _without_empty(document: Document, problems: dict[Loc, Problem]) -> dict[str
 
     def clean(value: Any, loc: Loc) -> Any:
         if isinstance(value, dict):
-            kept = {}
+            kept: dict[str, Any] = {}
             for key, inner in value.items():
                 here = (*loc, key)
                 annotation = annotation_at(here)
                 if inner is None and annotation is not None:
-                    if section_in(annotation) is not None and not section_in(annotation).shorthand:
+                    section = section_in(annotation)
+                    if section is not None and not section.shorthand:
                         kept[key] = {}
                     else:
                         why = "has no value: give it one, or remove the key to get its default"
