@@ -35,8 +35,11 @@ class SessionStore(Protocol):
     async def touch(self, seen: Sequence[tuple[bytes, float]]) -> None:
         """Move `last_seen_at` forward, never back."""
 
-    async def end(self, key: bytes, reason: EndReason, now: float) -> bool:
-        """End one session everywhere; False when it was over already."""
+    async def end(self, key: bytes, reason: EndReason, now: float, *, seen: float | None = None) -> bool:
+        """End one session everywhere, with the ids that it replaced; False when it was over already.
+
+        With `seen`, the end is by time: only this id, and False when it was active after `seen`.
+        """
 
     async def end_user(
         self, user_id: int, reason: EndReason, now: float, *, keep: bytes | None = None
@@ -44,6 +47,9 @@ class SessionStore(Protocol):
         """End all sessions of a user but `keep`; the number ended."""
 
     async def list(self, user_id: int | None = None) -> list[SessionRecord]: ...
+
+    async def expire(self, now: float, *, created_before: float, seen_before: float) -> int:
+        """Write down the end of what is over by time, so that no clock set back revives it; the number."""
 
     async def purge(self, *, created_before: float, seen_before: float, ended_before: float) -> int:
         """Forget rows that no answer depends on any more."""

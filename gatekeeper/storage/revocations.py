@@ -16,6 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatekeeper.core.session import EndReason
 from gatekeeper.storage.tables import revocations, sessions, users
 
+_BY_TIME = (EndReason.REPLACED.value, EndReason.IDLE.value, EndReason.ABSOLUTE.value)
+
+REVOCABLE = sessions.c.ended_at.is_(None) | sessions.c.ended_reason.in_(_BY_TIME)
+"""Rows that a revocation applies to: an end by time lets a download finish, a later revocation cuts it."""
+
 _ANNOUNCED = "gatekeeper.announced"
 
 
@@ -73,10 +78,14 @@ async def revoke_user(
             .where(sessions.c.user_id == user_id, sessions.c.key.in_(kept))
             .values(epoch=epoch)
         )
-    mine = [sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.key.not_in(kept)]
+    mine = [sessions.c.user_id == user_id, sessions.c.key.not_in(kept)]
     alive = await conn.scalar(
-        sa.select(sa.func.count()).select_from(sessions).where(*mine, sessions.c.grace_until == 0)
+        sa.select(sa.func.count())
+        .select_from(sessions)
+        .where(*mine, sessions.c.ended_at.is_(None), sessions.c.grace_until == 0)
     )
-    await conn.execute(sa.update(sessions).where(*mine).values(ended_at=now, ended_reason=reason.value))
+    await conn.execute(
+        sa.update(sessions).where(*mine, REVOCABLE).values(ended_at=now, ended_reason=reason.value)
+    )
     await user_changed(conn, user_id, now)
     return int(alive or 0)

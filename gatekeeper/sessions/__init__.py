@@ -1,0 +1,1 @@
+"""Sessions: the signed cookie, the store, the process's cache and how it hears of revocations."""

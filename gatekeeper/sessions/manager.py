@@ -1,0 +1,289 @@
+"""The sessions as the rest of Gatekeeper sees them: the cache in front, the store behind.
+
+`peek` answers nearly every request without I/O. It may answer only while the process has heard from the
+invalidation channel within `FRESH` seconds, so a revocation anywhere counts here after that time at most.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import secrets as system_random
+import time
+from collections.abc import Callable, Sequence
+
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.protocols import SessionStore, UserDirectory
+from gatekeeper.core.session import EndReason, HeaderList, Session, SessionRecord, Timeouts, UserRecord, ended
+from gatekeeper.core.tasks import TaskKeeper
+from gatekeeper.sessions.activity import Activity
+from gatekeeper.sessions.cache import SessionCache
+from gatekeeper.sessions.errors import SessionOver
+from gatekeeper.sessions.invalidation import Invalidations
+from gatekeeper.sessions.reader import SessionReader
+from gatekeeper.sessions.signing import ID_BYTES, CookieSigner, session_key
+from gatekeeper.sessions.upkeep import Upkeep
+from gatekeeper.storage.revocations import Revocation
+
+FRESH = 1.0
+"""Seconds after which a channel that was not heard of makes the cache unusable."""
+
+GRACE = 10.0
+"""Seconds in which a replaced id is still answered, at its old level."""
+
+CACHE_SIZE = 50_000
+
+_LONGEST_CLIENT = 100
+_LONGEST_USER_AGENT = 300
+
+_new = tuple.__new__
+
+
+class SessionManager:
+    """Implements `core.protocols.SessionGuard`; starts, steps up and ends sessions.
+
+    `next_step(record, user)` says which sign-in step is still to do ("" for none) and must depend on
+    nothing else; `headers_for(user)` makes the identity headers. `on_error` hears of what goes wrong in
+    the background. Use as `async with manager:`, or `open` and `close`.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        users: UserDirectory,
+        *,
+        secrets: Sequence[str],
+        timeouts: Timeouts,
+        next_step: Callable[[SessionRecord, UserRecord], str],
+        headers_for: Callable[[UserRecord], HeaderList],
+        clock: Clock,
+        invalidations: Invalidations,
+        on_error: Callable[[BaseException], None],
+        cache_size: int = CACHE_SIZE,
+        random_bytes: Callable[[int], bytes] = system_random.token_bytes,
+        monotonic: Clock = time.monotonic,
+        confirm_delay: float = 0.2,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._signer = CookieSigner(secrets)
+        self._timeouts = timeouts
+        self._clock = clock
+        self._invalidations = invalidations
+        self._random_bytes = random_bytes
+        self._monotonic = monotonic
+        self._idle = timeouts.idle
+        self._fresh_until = -math.inf
+        self._cache = SessionCache(cache_size)
+        self._table = self._cache.table
+        self._seen = self._cache.seen
+        self._activity = Activity(store, idle=timeouts.idle, on_error=on_error)
+        self._reader = SessionReader(
+            store,
+            users,
+            timeouts=timeouts,
+            next_step=next_step,
+            headers_for=headers_for,
+            cache=self._cache,
+            activity=self._activity,
+            confirm_delay=confirm_delay,
+        )
+        self._upkeep = Upkeep(store, self._reader, timeouts, clock=clock, on_error=on_error)
+        self._watchers = self._upkeep.watchers
+        self._tasks = TaskKeeper(on_error)
+        self._running: list[Callable[[], bool]] = []
+
+    async def open(self) -> None:
+        """Begin to hear of revocations and to write activity behind. Raises StoreUnavailable."""
+        await self._invalidations.open(self)
+        for name, work in (
+            ("session activity", self._activity.run()),
+            ("session watchers", self._upkeep.run_rechecks()),
+            ("session upkeep", self._upkeep.run_cleaning()),
+        ):
+            self._running.append(self._tasks.start(work, name=name).done)
+
+    async def close(self) -> None:
+        """Stop, and write what is pending. Raises StoreUnavailable when that cannot be written."""
+        await self._tasks.close()
+        self._running.clear()
+        await self._invalidations.close()
+        self._fresh_until = -math.inf
+        await self._activity.flush()
+
+    async def __aenter__(self) -> SessionManager:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    def healthy(self, now: float) -> bool:
+        """Whether revocations are being heard and activity is being written."""
+        return (
+            self._monotonic() < self._fresh_until
+            and not self._activity.failing
+            and bool(self._running)
+            and not any(done() for done in self._running)
+        )
+
+    # What the gate asks.
+
+    def peek(self, cookie: bytes, now: float) -> Session | EndReason | None:
+        """Answer from the cache; None when only the store can tell, which includes every end by time."""
+        entry = self._table.get(cookie)
+        if entry is None or self._monotonic() >= self._fresh_until:
+            return None
+        before, after, user, step, headers, over_at, key = entry
+        seen = self._seen[key]
+        if now >= over_at or now >= seen + self._idle:
+            return None
+        record = _new(SessionRecord, before + (seen,) + after)  # noqa: RUF005 (a third faster than a display)
+        return _new(Session, (record, _new(UserRecord, user), step, headers))
+
+    async def load(self, cookie: bytes, now: float) -> Session | EndReason:
+        """Answer from the store, and remember the answer. Raises StoreUnavailable."""
+        session_id = self._signer.read(cookie)
+        if session_id is None:
+            return EndReason.UNKNOWN
+        found = await self._reader.read(session_key(session_id), now)
+        if isinstance(found.answer, Session):
+            self._remember(cookie, found.answer, found.generation)
+        return found.answer
+
+    def touch(self, session: Session, now: float) -> None:
+        """The person was active at `now`."""
+        key = session.record.key
+        previous = self._seen.get(key)
+        if previous is not None:
+            if now <= previous:
+                return
+            self._seen[key] = now
+        self._activity.note(key, now, previous)
+
+    def watch(self, session: Session, on_revoked: Callable[[], None]) -> Callable[[], None]:
+        """Call `on_revoked` once when the session is signed out or revoked; returns the way to stop."""
+        key = session.record.key
+        stop = self._watchers.add(key, session.record.user_id, on_revoked)
+        if key not in self._cache:
+            # It may have been revoked since it was read, before anybody watched.
+            self._upkeep.doubt([key])
+        return stop
+
+    # What sign-in, sign-out and administration ask.
+
+    async def start(
+        self,
+        user_id: int,
+        *,
+        methods: str,
+        remembered: bool,
+        client: str,
+        user_agent: str,
+        second_factor: bool = False,
+    ) -> tuple[Session, str]:
+        """Start a session after the first factor was proved: the session and the cookie's value.
+
+        `methods` are RFC 8176 names. Raises SessionOver when the account is gone or disabled, and
+        StoreUnavailable.
+        """
+        generation = self._cache.generation
+        user = await self._users.get(user_id)
+        if user is None or user.disabled:
+            raise SessionOver(EndReason.REVOKED)
+        now = self._clock()
+        session_id = self._random_bytes(ID_BYTES)
+        record = SessionRecord(
+            key=session_key(session_id),
+            user_id=user.id,
+            epoch=user.session_epoch,
+            created_at=now,
+            last_seen_at=now,
+            remembered=remembered,
+            methods=methods,
+            first_factor_at=now,
+            second_factor_at=now if second_factor else 0.0,
+            client=client[:_LONGEST_CLIENT],
+            user_agent=user_agent[:_LONGEST_USER_AGENT],
+        )
+        await self._store.create(record)
+        session = self._reader.make(record, user)
+        cookie = self._signer.sign(session_id)
+        self._remember(cookie.encode("ascii"), session, generation)
+        return session, cookie
+
+    async def step_up(self, session: Session, *, method: str) -> tuple[Session, str]:
+        """Record a further proved factor under a new id; the old one is answered for `GRACE` seconds.
+
+        The absolute timeout goes on counting from the start. Raises SessionOver when the session ended, or
+        was already replaced, in the meantime; StoreUnavailable.
+        """
+        old = session.record
+        user = await self._users.get(old.user_id)
+        now = self._clock()
+        if user is None or user.disabled or old.epoch < user.session_epoch:
+            raise SessionOver(EndReason.REVOKED)
+        session_id = self._random_bytes(ID_BYTES)
+        record = old._replace(
+            key=session_key(session_id),
+            last_seen_at=max(now, old.last_seen_at),
+            methods=" ".join(dict.fromkeys([*old.methods.split(), *method.split()])),
+            second_factor_at=now,
+            grace_until=0.0,
+        )
+        if not await self._store.replace(old.key, record, grace_until=now + GRACE):
+            gone = await self._store.get(old.key)
+            raise SessionOver(gone if isinstance(gone, EndReason) else EndReason.REPLACED)
+        self._cache.drop_key(old.key)
+        return self._reader.make(record, user), self._signer.sign(session_id)
+
+    async def end(self, session: Session, reason: EndReason) -> bool:
+        """End one session everywhere, here at once; False when it was over already."""
+        return await self.end_key(session.record.key, reason)
+
+    async def end_key(self, key: bytes, reason: EndReason) -> bool:
+        """The same by the store's key, for lists of sessions."""
+        over = await self._store.end(key, reason, self._clock())
+        self._cache.drop_key(key)
+        self._watchers.fire([key])
+        return over
+
+    async def end_user(self, user_id: int, reason: EndReason, *, keep: bytes | None = None) -> int:
+        """End all sessions of a user but the one with the key `keep`; the number ended."""
+        number = await self._store.end_user(user_id, reason, self._clock(), keep=keep)
+        self.changed([Revocation(None, user_id)])
+        return number
+
+    async def list(self, user_id: int | None = None) -> builtins.list[SessionRecord]:
+        """The sessions that are alive, of one user or of all, the last active first."""
+        now = self._clock()
+        records = [
+            record._replace(last_seen_at=self._activity.latest(record.key, record.last_seen_at))
+            for record in await self._store.list(user_id)
+        ]
+        alive = [record for record in records if ended(record, self._timeouts, now) is None]
+        return sorted(alive, key=lambda record: record.last_seen_at, reverse=True)
+
+    # What the invalidation channel tells.
+
+    def heard(self, at: float) -> None:
+        self._fresh_until = at + FRESH
+
+    def changed(self, announced: Sequence[Revocation]) -> None:
+        doubtful: list[bytes] = []
+        for key, user_id in announced:
+            if key is not None:
+                self._cache.drop_key(key)
+                doubtful.append(key)
+            if user_id is not None:
+                self._cache.drop_user(user_id)
+                doubtful.extend(self._watchers.keys_of_user(user_id))
+        self._upkeep.doubt(doubtful)
+
+    def lost(self) -> None:
+        self._cache.clear()
+        self._upkeep.doubt(self._watchers.keys())
+
+    def _remember(self, cookie: bytes, session: Session, generation: int) -> None:
+        if generation == self._cache.generation:
+            self._cache.put(cookie, session, self._reader.over_at(session))

@@ -1,0 +1,103 @@
+"""Reads a session from the store and judges it: alive, or over and why."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gatekeeper.core.errors import StoreUnavailable
+from gatekeeper.core.protocols import SessionStore, UserDirectory
+from gatekeeper.core.session import EndReason, HeaderList, Session, SessionRecord, Timeouts, UserRecord, ended
+from gatekeeper.sessions.activity import Activity
+from gatekeeper.sessions.cache import SessionCache
+
+_ATTEMPTS = 4
+_JUST_IDLE = 1.0
+"""Seconds after the idle deadline in which another process may still be writing down activity."""
+
+
+class Found(NamedTuple):
+    """The answer, and the cache's generation before it was read."""
+
+    answer: Session | EndReason
+    generation: int
+
+
+class SessionReader:
+    """The cold road: one read of the session, one of its user, and the verdict."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        users: UserDirectory,
+        *,
+        timeouts: Timeouts,
+        next_step: Callable[[SessionRecord, UserRecord], str],
+        headers_for: Callable[[UserRecord], HeaderList],
+        cache: SessionCache,
+        activity: Activity,
+        confirm_delay: float,
+    ) -> None:
+        self._store = store
+        self._users = users
+        self._timeouts = timeouts
+        self._next_step = next_step
+        self._headers_for = headers_for
+        self._cache = cache
+        self._activity = activity
+        self._confirm_delay = confirm_delay
+
+    def make(self, record: SessionRecord, user: UserRecord) -> Session:
+        return Session(record, user, self._next_step(record, user), self._headers_for(user))
+
+    def over_at(self, session: Session) -> float:
+        """When the session is over whatever the person does, in seconds since the epoch."""
+        record = session.record
+        return min(
+            record.created_at + self._timeouts.absolute,
+            record.grace_until or math.inf,
+            math.inf if session.complete else record.first_factor_at + self._timeouts.partial,
+        )
+
+    async def read(self, key: bytes, now: float) -> Found:
+        """Judge the session with this key. An end by time is written down: later clocks cannot undo it.
+
+        Raises StoreUnavailable, also when the session changes faster than it can be read.
+        """
+        confirmed = False
+        for _ in range(_ATTEMPTS):
+            generation = self._cache.generation
+            judged = await self._judge(key)
+            if isinstance(judged, EndReason):
+                return Found(judged, generation)
+            record = judged.record
+            reason = ended(record, self._timeouts, now, complete=judged.complete)
+            if reason is None:
+                return Found(judged, generation)
+            self._cache.drop_key(key)
+            late = now - record.last_seen_at - self._timeouts.idle
+            if reason is EndReason.IDLE and late < _JUST_IDLE and not confirmed:
+                await asyncio.sleep(self._confirm_delay)
+                confirmed = True
+            elif await self._store.end(key, reason, now, seen=record.last_seen_at):
+                return Found(reason, generation)
+        raise StoreUnavailable("the session changed while it was read")
+
+    async def revoked(self, key: bytes) -> bool:
+        """Whether the session was signed out or revoked (not: ended by time). Raises StoreUnavailable.
+
+        One that was purged has been over for a day: nothing speaks for it any more.
+        """
+        return await self._judge(key) in (EndReason.SIGNED_OUT, EndReason.REVOKED, EndReason.UNKNOWN)
+
+    async def _judge(self, key: bytes) -> Session | EndReason:
+        stored = await self._store.get(key)
+        if isinstance(stored, EndReason):
+            return stored
+        user = await self._users.get(stored.user_id)
+        if user is None or user.disabled or stored.epoch < user.session_epoch:
+            return EndReason.REVOKED
+        latest = self._activity.latest(key, stored.last_seen_at)
+        return self.make(stored._replace(last_seen_at=latest), user)

@@ -1,0 +1,173 @@
+"""Sessions in the SQL database."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gatekeeper.core.session import EndReason, SessionRecord
+from gatekeeper.storage.engine import Database
+from gatekeeper.storage.revocations import REVOCABLE, Revocation, announce, revoke_user
+from gatekeeper.storage.tables import revocations, sessions
+
+T = TypeVar("T")
+
+BATCH = 500
+"""Rows a transaction, where there may be many: other writers get their turn in between."""
+
+_FIELDS = [sessions.c[name] for name in SessionRecord._fields]
+_GET = sa.select(sessions.c.ended_reason, *_FIELDS).where(sessions.c.key == sa.bindparam("key"))
+_TOUCH = (
+    sa.update(sessions)
+    .where(
+        sessions.c.key == sa.bindparam("k"),
+        sessions.c.last_seen_at < sa.bindparam("seen"),
+        sessions.c.ended_at.is_(None),
+    )
+    .values(last_seen_at=sa.bindparam("seen"))
+)
+_FAMILY = sa.text(
+    """
+    WITH RECURSIVE newer(key, next) AS (
+        SELECT key, replaced_by FROM sessions WHERE key = :key
+        UNION SELECT s.key, s.replaced_by FROM sessions s JOIN newer ON s.key = newer.next
+    ), family(key) AS (
+        SELECT key FROM newer
+        UNION SELECT s.key FROM sessions s JOIN family ON s.replaced_by = family.key
+    ) SELECT key FROM family
+    """
+)
+
+
+class SqlSessionStore:
+    """`core.protocols.SessionStore` on SQLite. Raises StoreUnavailable."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def get(self, key: bytes) -> SessionRecord | EndReason:
+        async with self._db.read() as conn:
+            row = (await conn.execute(_GET, {"key": key})).first()
+        if row is None:
+            return EndReason.UNKNOWN
+        if row[0] is not None:
+            return EndReason(row[0])
+        return SessionRecord._make(row[1:])
+
+    async def create(self, record: SessionRecord) -> None:
+        async with self._db.begin() as conn:
+            await conn.execute(sa.insert(sessions), record._asdict())
+
+    async def replace(self, old: bytes, record: SessionRecord, *, grace_until: float) -> bool:
+        async with self._db.begin() as conn:
+            replaced = await conn.execute(
+                sa.update(sessions)
+                .where(sessions.c.key == old, sessions.c.ended_at.is_(None), sessions.c.grace_until == 0)
+                .values(grace_until=grace_until, replaced_by=record.key)
+            )
+            if replaced.rowcount == 0:
+                return False
+            await conn.execute(sa.insert(sessions), record._asdict())
+            await announce(conn, record.last_seen_at, [Revocation(old, None)])
+        return True
+
+    async def touch(self, seen: Sequence[tuple[bytes, float]]) -> None:
+        for batch in _batches(seen):
+            async with self._db.begin(durable=False) as conn:
+                await conn.execute(_TOUCH, [{"k": key, "seen": at} for key, at in batch])
+
+    async def end(self, key: bytes, reason: EndReason, now: float, *, seen: float | None = None) -> bool:
+        end = {"ended_at": now, "ended_reason": reason.value}
+        if seen is not None:
+            # Can be found out again from the same row: need not wait for the disk.
+            async with self._db.begin(durable=False) as conn:
+                ended = await conn.execute(
+                    sa.update(sessions)
+                    .where(
+                        sessions.c.key == key,
+                        sessions.c.ended_at.is_(None),
+                        sessions.c.last_seen_at <= seen,
+                    )
+                    .values(**end)
+                )
+                if ended.rowcount:
+                    await announce(conn, now, [Revocation(key, None)])
+            return bool(ended.rowcount)
+        async with self._db.begin() as conn:
+            family = await _family(conn, key)
+            alive = await conn.scalar(
+                sa.select(sa.func.count())
+                .select_from(sessions)
+                .where(sessions.c.key.in_(family), sessions.c.ended_at.is_(None))
+            )
+            if not alive:
+                return False
+            await conn.execute(sa.update(sessions).where(sessions.c.key.in_(family), REVOCABLE).values(**end))
+            await announce(conn, now, [Revocation(member, None) for member in family])
+        return True
+
+    async def end_user(
+        self, user_id: int, reason: EndReason, now: float, *, keep: bytes | None = None
+    ) -> int:
+        async with self._db.begin() as conn:
+            kept = await _family(conn, keep) if keep is not None else []
+            return await revoke_user(conn, user_id, now, reason=reason, keep=kept)
+
+    async def list(self, user_id: int | None = None) -> list[SessionRecord]:
+        query = sa.select(*_FIELDS).where(sessions.c.ended_at.is_(None), sessions.c.grace_until == 0)
+        if user_id is not None:
+            query = query.where(sessions.c.user_id == user_id)
+        async with self._db.read() as conn:
+            rows = (await conn.execute(query.order_by(sessions.c.last_seen_at.desc()))).all()
+        return [SessionRecord._make(row) for row in rows]
+
+    async def expire(self, now: float, *, created_before: float, seen_before: float) -> int:
+        grown = sessions.c.created_at <= created_before
+        replaced = (sessions.c.grace_until > 0) & (sessions.c.grace_until <= now)
+        over = sessions.c.ended_at.is_(None) & (grown | replaced | (sessions.c.last_seen_at <= seen_before))
+        reason = sa.case(
+            (replaced, EndReason.REPLACED.value),
+            (grown, EndReason.ABSOLUTE.value),
+            else_=EndReason.IDLE.value,
+        )
+        return await self._in_batches(
+            over,
+            lambda chosen: sa.update(sessions).where(chosen, over).values(ended_at=now, ended_reason=reason),
+        )
+
+    async def purge(self, *, created_before: float, seen_before: float, ended_before: float) -> int:
+        gone = (
+            (sessions.c.ended_at < ended_before)
+            | (sessions.c.created_at < created_before)
+            | (sessions.c.last_seen_at < seen_before)
+        )
+        count = await self._in_batches(gone, lambda chosen: sa.delete(sessions).where(chosen, gone))
+        async with self._db.begin(durable=False) as conn:
+            await conn.execute(sa.delete(revocations).where(revocations.c.at < ended_before))
+        return count
+
+    async def _in_batches(self, condition: Any, statement: Any) -> int:
+        """Find the rows while others may write, then change them a batch a transaction."""
+        async with self._db.read() as conn:
+            keys = (await conn.scalars(sa.select(sessions.c.key).where(condition))).all()
+        count = 0
+        for batch in _batches(keys):
+            async with self._db.begin(durable=False) as conn:
+                count += (await conn.execute(statement(sessions.c.key.in_(batch)))).rowcount
+        return count
+
+
+async def _family(conn: AsyncConnection, key: bytes) -> builtins.list[bytes]:
+    """The ids that one session had and has: every id that step ups put in place of another."""
+    return list((await conn.scalars(_FAMILY, {"key": key})).all())
+
+
+def _batches(rows: Sequence[T]) -> Iterator[builtins.list[T]]:
+    remaining = iter(rows)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch
