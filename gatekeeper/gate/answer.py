@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatekeeper.core.headers import answer_headers
+from gatekeeper.core.headers import RawHeaders, answer_headers
 from gatekeeper.core.protocols import Message, Send
 
 
@@ -32,19 +32,23 @@ class Answer:
     def started(self) -> bool:
         return self.status != 0
 
+    def headers(self, status: int, headers: RawHeaders) -> list[tuple[bytes, bytes]]:
+        """The head of an answer, cleaned; for a raw WebSocket, whose 101 does not pass through `send`."""
+        self.status = status
+        if self._own_cookies is None:
+            return list(headers)
+        private = self._private and status != 101
+        return answer_headers(
+            headers, own_cookies=self._own_cookies, private=private, set_cookies=self._set_cookies
+        )
+
     async def __call__(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.body":
             self.bytes += len(message.get("body", b""))
         elif kind in ("http.response.start", "websocket.http.response.start", "websocket.accept"):
-            self.status = message.get("status", 101)
-            if self._own_cookies is not None:
-                message["headers"] = answer_headers(
-                    message.get("headers", ()),
-                    own_cookies=self._own_cookies,
-                    private=self._private and kind != "websocket.accept",
-                    set_cookies=self._set_cookies,
-                )
+            status = message.get("status", 101)
+            message["headers"] = self.headers(status, message.get("headers", ()))
         elif kind == "websocket.close" and self.status == 0:
             self.status = 403
         await self._send(message)

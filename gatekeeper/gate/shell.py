@@ -198,6 +198,8 @@ class Gate:
             request_id=context.request_id,
         )
         answer.protect(self._own_cookies, private=session is not None, set_cookies=context.set_cookies)
+        if facts.kind is Kind.WEBSOCKET:
+            child["gatekeeper.answer_headers"] = answer.headers
         if session is None:
             await self._app(child, receive, answer)
             return

@@ -1,0 +1,328 @@
+"""The composition root: settings → objects. The only place that knows everything."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+
+import structlog
+
+from gatekeeper.accounts.admin_link import AdministratorLink
+from gatekeeper.accounts.hashing import PasswordHasher
+from gatekeeper.accounts.sign_in import SignIn
+from gatekeeper.accounts.steps import next_step
+from gatekeeper.accounts.users import Users
+from gatekeeper.audit.log import AuditLog
+from gatekeeper.core.clock import Clock, SteadyClock
+from gatekeeper.core.cookies import CookieNames
+from gatekeeper.core.errors import GatekeeperError
+from gatekeeper.core.headers import RequestHeaders
+from gatekeeper.core.hosts import OurHosts, TrustedProxies
+from gatekeeper.core.identity import IdentityNames, header_maker
+from gatekeeper.core.origins import origin_of
+from gatekeeper.core.policy import (
+    NOBODY,
+    PUBLIC,
+    SIGNED_IN,
+    Allow,
+    Policy,
+    compile_glob,
+    make_allow,
+    make_policy,
+    make_rule,
+)
+from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
+from gatekeeper.core.session import Timeouts
+from gatekeeper.core.target import Leniency
+from gatekeeper.core.tasks import TaskKeeper
+from gatekeeper.gate.config import GateConfig
+from gatekeeper.gate.lifespan import LifespanFailed, inner_lifespan
+from gatekeeper.gate.shell import Gate
+from gatekeeper.pages.app import make_pages
+from gatekeeper.pages.services import Branding, PageServices
+from gatekeeper.sessions.invalidation import SqlInvalidations
+from gatekeeper.sessions.manager import SessionManager
+from gatekeeper.sessions.sql import SqlSessionStore
+from gatekeeper.settings import Settings
+from gatekeeper.settings.rules import Access, Word
+from gatekeeper.storage.engine import Database
+from gatekeeper.telemetry.access import AccessLog
+from gatekeeper.telemetry.health import healthz, make_readyz
+from gatekeeper.telemetry.logs import resolve_format
+from gatekeeper.upstream.app import UpstreamApp
+from gatekeeper.upstream.connect import make_ssl_context
+from gatekeeper.upstream.limits import UpstreamLimits
+from gatekeeper.upstream.origin import Origin
+from gatekeeper.upstream.websocket import WebSocketRelay
+
+_LOGO_TYPES = {
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+}
+_WORDS: dict[Word, Allow] = {"public": PUBLIC, "signed_in": SIGNED_IN, "deny": NOBODY}
+
+log = structlog.get_logger("gatekeeper")
+
+
+class Services:
+    """The objects of one running process, made inside its event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.db = Database(settings.database, data_dir=settings.data_dir)
+        self.audit = AuditLog(self.db, clock, structlog.get_logger("gatekeeper.audit"))
+        self.hasher = PasswordHasher()
+        min_length = settings.password.min_length
+        self.users = Users(self.db, self.hasher, self.audit, clock, min_length=min_length)
+        self.sign_in = SignIn(self.db, self.hasher, self.audit, clock)
+        self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
+        self.sessions = SessionManager(
+            SqlSessionStore(self.db),
+            self.users,
+            secrets=make_secrets(settings),
+            timeouts=Timeouts(settings.session.idle_timeout, settings.session.absolute_timeout),
+            next_step=next_step,
+            headers_for=header_maker(make_identity_names(settings)),
+            clock=clock,
+            invalidations=SqlInvalidations(self.db, on_error=_task_failed),
+            on_error=_task_failed,
+        )
+
+
+class Gatekeeper:
+    """The gate around `app` as an ASGI application, in any ASGI server.
+
+    Without `app`, `settings.upstream` is protected. Services are made when the server sends
+    lifespan.startup; the application's own lifespan runs inside ours. Raises ValueError when there is
+    neither an application nor an upstream.
+    """
+
+    def __init__(self, app: ASGIApp | None, settings: Settings, *, clock: Clock | None = None) -> None:
+        if app is None and settings.upstream is None:
+            raise ValueError("upstream: is missing: there is no application to protect")
+        self.settings = settings
+        self._app = app
+        self._clock = clock or SteadyClock()
+        self._gate: Gate | None = None
+        self.services: Services | None = None
+        """Between start-up and shutdown."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif self._gate is None:
+            raise RuntimeError("the server must send lifespan.startup before the first request")
+        else:
+            await self._gate(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Services]:
+        """Open everything, and close it in reverse. Raises StoreUnavailable when the database cannot be."""
+        settings = self.settings
+        services = Services(settings, self._clock)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(services.hasher.close)
+            await services.db.open()
+            stack.push_async_callback(services.db.close)
+            await stack.enter_async_context(services.sessions)
+            app = self._app
+            if app is None:
+                upstream = make_upstream(settings)
+                stack.push_async_callback(upstream.aclose)
+                app = upstream
+            access = make_access_log(settings, self._clock)
+            stack.callback(access.flush)
+            gate = make_gate(app, settings, services, self._clock, access, app_watches=self._app is None)
+            tasks = TaskKeeper(_task_failed)
+            tasks.start(gate.sockets.run(), name="live websockets")
+            stack.push_async_callback(tasks.close)
+            self.services, self._gate = services, gate
+            try:
+                yield services
+            finally:
+                self.services = self._gate = None
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
+        stage = "startup"
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await stack.enter_async_context(self.running())
+                if self._app is not None:
+                    await stack.enter_async_context(inner_lifespan(self._app, scope))
+                await send({"type": "lifespan.startup.complete"})
+                await receive()  # lifespan.shutdown
+                stage = "shutdown"
+        except Exception as error:
+            expected = isinstance(error, GatekeeperError | LifespanFailed)
+            log.error("lifespan failed", stage=stage, error=str(error), exc_info=not expected)
+            await send({"type": f"lifespan.{stage}.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None) -> Gatekeeper:
+    """Gatekeeper as a reverse proxy in front of `settings.upstream`."""
+    return Gatekeeper(None, settings, clock=clock)
+
+
+def make_secrets(settings: Settings) -> list[str]:
+    return [secret.get_secret_value() for secret in settings.secrets]
+
+
+def make_identity_names(settings: Settings) -> IdentityNames:
+    identity = settings.identity
+    return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
+
+
+def make_rules(settings: Settings) -> Policy:
+    """The operator's rules, compiled."""
+    case_insensitive = settings.upstream is not None and settings.upstream.case_insensitive
+    compiled = []
+    for rule in settings.rules:
+        allow = rule.allow
+        who = make_allow(roles=allow.roles, users=allow.users) if isinstance(allow, Access) else _WORDS[allow]
+        compiled.append(make_rule(rule.path, rule.methods, who, case_insensitive=case_insensitive))
+    return make_policy(compiled)
+
+
+def make_cookie_names(settings: Settings) -> CookieNames:
+    return CookieNames.make(settings.session.cookie_name, secure=settings.secure)
+
+
+def make_gate_config(settings: Settings) -> GateConfig:
+    """What the hot path needs, precomputed."""
+    upstream, cookies, policy = settings.upstream, make_cookie_names(settings), make_rules(settings)
+    leniency = Leniency()
+    if upstream is not None:
+        leniency = Leniency.of(frozenset(upstream.allow_in_path), case_insensitive=upstream.case_insensitive)
+    scheme = settings.public_scheme
+    return GateConfig(
+        prefix=settings.prefix,
+        scheme=scheme,
+        hosts=OurHosts([settings.public_host], scheme),
+        public_origins=frozenset([origin_of(settings.public_url)]),
+        proxies=TrustedProxies(settings.proxy_networks, trust_unix=settings.trust_unix),
+        policy=policy,
+        leniency=leniency,
+        cookies=cookies,
+        request_headers=RequestHeaders(
+            identity_names=[name for name in make_identity_names(settings) if name],
+            own_cookies=cookies.all_spellings(),
+            scheme=scheme,
+            drop_overrides=policy.uses_methods,
+        ),
+        background_paths=tuple(
+            compile_glob(path, case_insensitive=leniency.case_insensitive)
+            for path in settings.session.background_paths
+        ),
+    )
+
+
+def make_branding(settings: Settings) -> Branding:
+    branding = settings.branding
+    logo = branding.logo_file
+    return Branding(
+        product_name=branding.product_name,
+        login_label=branding.login_label,
+        help_url=branding.help_url or "",
+        logo=logo.read_bytes() if logo is not None else b"",
+        logo_type=_LOGO_TYPES[logo.suffix.lower()] if logo is not None else "image/svg+xml",
+        colors=branding.colors,
+    )
+
+
+def make_page_app(settings: Settings, services: Services, clock: Clock) -> ASGIApp:
+    return make_pages(
+        PageServices(
+            sign_in=services.sign_in,
+            sessions=services.sessions,
+            admin_link=services.admin_link,
+            audit=services.audit,
+            secrets=make_secrets(settings),
+            cookies=make_cookie_names(settings),
+            public_origins=[origin_of(settings.public_url)],
+            report=lambda error, request_id: _report(request_id, error),
+            clock=clock,
+            branding=make_branding(settings),
+            prefix=settings.prefix,
+            password_min_length=settings.password.min_length,
+            templates_dir=settings.templates_dir,
+        )
+    )
+
+
+def make_gate(
+    app: ASGIApp,
+    settings: Settings,
+    services: Services,
+    clock: Clock,
+    access: AccessLog,
+    *,
+    app_watches: bool,
+) -> Gate:
+    async def sessions_healthy() -> bool:
+        return services.sessions.healthy(clock())
+
+    return Gate(
+        app,
+        pages=make_page_app(settings, services, clock),
+        guard=services.sessions,
+        config=make_gate_config(settings),
+        clock=clock,
+        on_line=access,
+        on_error=_report,
+        own={"/healthz": healthz, "/readyz": make_readyz({"sessions": sessions_healthy})},
+        app_watches=app_watches,
+    )
+
+
+def make_upstream(settings: Settings) -> UpstreamApp:
+    """The client of the application. Raises ValueError when there is none, OSError for an unreadable CA."""
+    upstream = settings.upstream
+    if upstream is None:
+        raise ValueError("upstream: is missing")
+    origin = Origin.parse(upstream.url)
+    ssl_context = make_ssl_context(upstream.ca_file) if origin.tls else None
+    limits = UpstreamLimits(
+        connect_timeout=upstream.connect_timeout,
+        response_timeout=upstream.response_timeout,
+        idle_timeout=upstream.idle_timeout,
+        max_connections=upstream.max_connections,
+        queue_timeout=upstream.queue_timeout,
+    )
+    public_origin = origin_of(settings.public_url)
+    return UpstreamApp(
+        origin,
+        public_origin=public_origin,
+        host_policy=upstream.host,
+        limits=limits,
+        ssl_context=ssl_context,
+        websocket=WebSocketRelay(
+            origin,
+            allowed_origins=[public_origin],
+            public_origin=public_origin,
+            host_policy=upstream.host,
+            limits=limits,
+            message_max=upstream.websocket_message_max,
+            ssl_context=ssl_context,
+        ),
+        on_error=_task_failed,
+    )
+
+
+def make_access_log(settings: Settings, clock: Clock) -> AccessLog:
+    quiet = settings.log.level in ("warning", "error")
+    stream = sys.stderr
+    return AccessLog(None if quiet else stream, resolve_format(settings.log.format, stream), clock)
+
+
+def _report(request_id: str, error: BaseException) -> None:
+    log.error("internal server error", request_id=request_id, exc_info=error)
+
+
+def _task_failed(error: BaseException) -> None:
+    log.error("background task failed", exc_info=error)
