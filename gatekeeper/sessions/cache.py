@@ -39,8 +39,7 @@ class SessionCache:
     def put(self, cookie: bytes, session: Session, over_at: float) -> None:
         record, user = session.record, session.user
         key = record.key
-        # From a list, so that the collector meets the inner tuples before the outer ones, and drops all at once.
-        headers = tuple([(bytes(name), bytes(value)) for name, value in session.headers])
+        headers = tuple((bytes(name), bytes(value)) for name, value in session.headers)
         if cookie not in self.table:
             if len(self.table) >= self._size:
                 self._make_room()

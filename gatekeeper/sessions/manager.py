@@ -138,7 +138,8 @@ class SessionManager:
         seen = self._seen[key]
         if now >= over_at or now >= seen + self._idle:
             return None
-        record = _new(SessionRecord, before + (seen,) + after)  # noqa: RUF005 (a third faster than a display)
+        # Concatenation, not a display with stars: a third faster.
+        record = _new(SessionRecord, before + (seen,) + after)
         return _new(Session, (record, _new(UserRecord, user), step, headers))
 
     async def load(self, cookie: bytes, now: float) -> Session | EndReason:
