@@ -31,7 +31,7 @@ _BY_REASON = {
     ),
     "upstream_unreachable": _Words(
         N_("The application cannot be reached"),
-        N_("You are signed in, but the application behind this page does not answer. Please try again soon."),
+        N_("The sign-in works, but the application behind it does not answer. Please try again soon."),
     ),
     "form_too_large": _Words(
         N_("That was too much text"),
