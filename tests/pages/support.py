@@ -26,7 +26,7 @@ from gatekeeper.pages.services import Branding, PageServices
 ORIGIN = "https://gate.example.com"
 COOKIES = CookieNames.make("gatekeeper", secure=True)
 ADA = UserRecord(1, "ada@example.com", "Ada", "ada@example.com", ("clerk",), False, 0)
-GOOD_PASSWORD = "four random words work"
+GOOD_PASSWORD = "seven green lanterns hum"
 SECRET = "a secret of at least thirty-two bytes"
 
 T = TypeVar("T")
@@ -202,21 +202,24 @@ class House:
         session = self.sessions.live.get(cookie.decode()) if cookie else None
         path: str = scope["path"]
         raw = scope["raw_path"].split(b"?")[0]
-        facts = Facts(
-            method=scope["method"],
-            scheme="https",
-            host="gate.example.com",
-            target=parse_target(raw, scope["query_string"]),
-            client="192.0.2.7",
-            kind=Kind.NAVIGATION,
-        )
         scope["gatekeeper"] = RequestContext(
             request_id="req-1",
-            facts=None if self.unreadable else facts,
+            facts=None if self.unreadable else _facts(scope, raw),
             session=session,
             refusal=self.refusals.get(path),
         )
         await self.pages(scope, receive, send)
+
+
+def _facts(scope: Scope, raw: bytes) -> Facts:
+    return Facts(
+        method=scope["method"],
+        scheme="https",
+        host="gate.example.com",
+        target=parse_target(raw, scope["query_string"]),
+        client="192.0.2.7",
+        kind=Kind.NAVIGATION,
+    )
 
 
 class Browser:
