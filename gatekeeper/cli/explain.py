@@ -102,7 +102,7 @@ def _print(found: Explanation, facts: Facts, *, as_json: bool) -> None:
     for verdict in found.verdicts:
         mark = "→" if verdict.hit else " "
         reading = f" (read as {verdict.path})" if len(facts.target.readings) > 1 else ""
-        click.echo(f"  {mark} rules[{verdict.index}] {verdict.rule}: {verdict.why}{reading}")
+        click.echo(f"  {mark} rules[{verdict.number}] {verdict.rule}: {verdict.why}{reading}")
     click.echo(f"Answer: {found.answer}")
     for name, value in headers.items():
         click.echo(f"  {name}: {value}")

@@ -17,8 +17,9 @@ import uvloop
 from gatekeeper.build import Gatekeeper, create_app
 from gatekeeper.cli.common import config_option, settings_from
 from gatekeeper.gate.server.config import ServerLimits
-from gatekeeper.gate.server.descriptors import raise_descriptor_limit
-from gatekeeper.gate.server.protocol import make_protocol
+from gatekeeper.gate.server.descriptors import fit_to_descriptors, raise_descriptor_limit
+from gatekeeper.gate.server.protocol import log_refusal, make_protocol
+from gatekeeper.gate.server.run import StrictServer
 from gatekeeper.settings import Settings
 from gatekeeper.telemetry import logs
 
@@ -32,17 +33,16 @@ class CannotListen(Exception):
     """An address cannot be bound; the text names it and why."""
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
-        super().__init__(config)
+class _Server(StrictServer):
+    def __init__(self, config: uvicorn.Config, limits: ServerLimits, on_started: Callable[[], None]) -> None:
+        super().__init__(config, limits)
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        if self.started:
-            gc.collect()
-            gc.freeze()  # what is here now stays: no collection has to look at it again
-            self._on_started()
+        gc.collect()
+        gc.freeze()  # what is here now stays: no collection has to look at it again
+        self._on_started()
 
 
 @click.command()
@@ -71,9 +71,9 @@ def run_server(app: Gatekeeper, *, on_started: Callable[[], None] = lambda: None
 
     Requests under way are finished, WebSockets get 1001, all within STOP_SECONDS.
     """
-    descriptors = raise_descriptor_limit()
+    limits = make_server_limits(app.settings, raise_descriptor_limit())
     sockets = [listen_on(address) for address in app.settings.listen]
-    server = _Server(make_server_config(app, descriptors), on_started)
+    server = _Server(make_server_config(app, limits), limits, on_started)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve(sockets=sockets))
@@ -85,13 +85,13 @@ def run_server(app: Gatekeeper, *, on_started: Callable[[], None] = lambda: None
     return not server.started
 
 
-def make_server_config(app: Gatekeeper, descriptors: int) -> uvicorn.Config:
+def make_server_config(app: Gatekeeper, limits: ServerLimits) -> uvicorn.Config:
     """uvicorn with our protocol class, and nothing that believes a client's headers."""
     settings = app.settings
     tls = settings.tls
     return uvicorn.Config(
         app,
-        http=make_protocol(make_server_limits(settings, descriptors), _refused),
+        http=make_protocol(limits, log_refusal),
         ws="none",
         lifespan="on",
         proxy_headers=False,
@@ -105,12 +105,10 @@ def make_server_config(app: Gatekeeper, descriptors: int) -> uvicorn.Config:
 
 
 def make_server_limits(settings: Settings, descriptors: int) -> ServerLimits:
-    """Half of all descriptors may be clients: each may need one towards the application."""
-    return ServerLimits(
-        body=settings.limits.request_body,
-        connections=max(64, min(100_000, (descriptors - 64) // 2)),
-        exempt=settings.proxy_networks,
-    )
+    """The configured limits, and no more clients than there are descriptors for."""
+    wanted = ServerLimits(body=settings.limits.request_body, exempt=settings.proxy_networks)
+    upstream = settings.upstream.max_connections if settings.upstream is not None else 0
+    return fit_to_descriptors(wanted, descriptors, upstream=upstream)
 
 
 def listen_on(address: str) -> socket.socket:
@@ -159,7 +157,3 @@ def _close(sock: socket.socket) -> None:
     sock.close()
     if path:
         Path(path).unlink(missing_ok=True)
-
-
-def _refused(reason: str, status: int, client: str) -> None:
-    log.warning("refused", reason=reason, status=status, client=client)

@@ -12,7 +12,7 @@ from gatekeeper.core.session import HeaderList, Session
 class RuleVerdict(NamedTuple):
     """One rule and what became of it, for one reading of the path."""
 
-    index: int
+    number: int
     rule: str
     path: str
     hit: bool

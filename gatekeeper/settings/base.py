@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     BaseModel,
     ConfigDict,
     GetCoreSchemaHandler,
@@ -57,13 +58,17 @@ class OneOrMany:
 
 
 def _anchored(path: Path, info: ValidationInfo) -> Path:
-    if str(path) in ("", "."):
-        raise ValueError("must be a path")
     if str(path).startswith("~"):
         raise ValueError("`~` is not expanded: write the whole path")
     base = (info.context or {}).get("base")
     return (base or Path.cwd()) / path
 
 
-FilePath = Annotated[Path, AfterValidator(_anchored)]
+def _not_empty(value: Any) -> Any:
+    if value == "":
+        raise ValueError("must be a path")
+    return value
+
+
+FilePath = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_anchored)]
 """A path; a relative one begins at the configuration file's folder (in code: at the working directory)."""
