@@ -5,44 +5,18 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import httptools
 
 from gatekeeper.core.errors import UpstreamFailure
 from gatekeeper.upstream.framing import NO_BODY, UNTIL_EOF, ResponseHead, invalid, read_head
 from gatekeeper.upstream.limits import UpstreamLimits
+from gatekeeper.upstream.ports import ConnectionOwner, ExchangeSink
 from gatekeeper.upstream.rewrite import Rewriter
 
 NEVER = float("inf")
-
-
-class ExchangeSink(Protocol):
-    """What an exchange hears. After `on_complete` or `on_failure` it hears nothing more."""
-
-    def on_continue(self) -> None:
-        """100 (Continue): the application wants the body."""
-
-    def on_head(self, head: ResponseHead) -> None: ...
-
-    def on_body(self, data: bytes) -> None: ...
-
-    def on_complete(self) -> None: ...
-
-    def on_failure(self, error: UpstreamFailure) -> None: ...
-
-    def pause_request(self) -> None:
-        """The application reads too slowly: send no more until `resume_request`."""
-
-    def resume_request(self) -> None: ...
-
-
-class ConnectionOwner(Protocol):
-    """Who lends connections out. Told once when one comes back, once when one is gone."""
-
-    def released(self, connection: UpstreamConnection) -> None: ...
-
-    def retired(self, connection: UpstreamConnection) -> None: ...
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -60,6 +34,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_room",
         "_headers",
         "_keep_alive",
+        "_keep_for",
         "_length",
         "_limits",
         "_method",
@@ -74,6 +49,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_silent",
         "_sink",
         "_transport",
+        "_write_paused",
         "answered",
         "deadline",
         "expires_at",
@@ -98,7 +74,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_room = limits.head_size
         self._silent = 0
         self._final = self._complete = self._doubtful = self._body_seen = False
-        self._keep_alive = self._request_done = self._paused = self._retired = False
+        self._keep_alive = self._request_done = self._retired = False
+        self._paused = self._write_paused = False
+        self._keep_for = limits.keep_alive
         self.answered = False
         """Whether a byte of the current answer has come."""
         self.reused = False
@@ -119,8 +97,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._final = self._complete = False
         self.answered = False
         self._request_done = done
-        self.deadline = self._now() + self._limits.response_timeout if done else NEVER
+        if self._retired:
+            self._fail(UpstreamFailure(502, "upstream_closed", "the connection is closed"))
+            return
         self._transport.write(data)
+        self._set_deadline()
 
     def send(self, parts: list[bytes]) -> None:
         """Send a piece of the request's body."""
@@ -130,20 +111,19 @@ class UpstreamConnection(asyncio.Protocol):
     def end_request(self) -> None:
         """The request was sent whole: the time for the answer begins."""
         self._request_done = True
-        if not self._final:
-            self.deadline = self._now() + self._limits.response_timeout
+        self._set_deadline()
 
     def pause_reading(self) -> None:
         """The client is slow: it, not the application, is waited for."""
         if not self._paused and not self._retired:
             self._paused = True
-            self.deadline = NEVER
+            self._set_deadline()
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         if self._paused and not self._retired:
             self._paused = False
-            self.deadline = self._now() + self._limits.idle_timeout
+            self._set_deadline()
             self._transport.resume_reading()
 
     def abort(self) -> None:
@@ -156,6 +136,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def usable(self) -> bool:
         """Whether an idle connection is alive and silent, also counting what the loop has not read yet."""
+        if self.retired or self._transport.is_closing():
+            return False
         if self._poll is None:
             poll = select.poll()
             poll.register(
@@ -163,7 +145,12 @@ class UpstreamConnection(asyncio.Protocol):
                 select.POLLIN | select.POLLRDHUP | select.POLLERR | select.POLLHUP,
             )
             self._poll = poll
-        return not self._retired and not self._transport.is_closing() and not self._poll.poll(0)
+        return not self._poll.poll(0)
+
+    @property
+    def retired(self) -> bool:
+        """Whether it will never be lent again."""
+        return self._retired
 
     def close(self) -> None:
         """Close an idle connection."""
@@ -180,6 +167,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are not subclasses of asyncio.Transport, only alike.
         self._transport = cast(asyncio.Transport, transport)
+        self.idle_since = self._now()
+        self.expires_at = self.idle_since + self._keep_for
 
     def data_received(self, data: bytes) -> None:
         if self._sink is None:
@@ -215,15 +204,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._retire()
 
     def pause_writing(self) -> None:
+        self._write_paused = True
         if self._sink is not None:
-            if not self._request_done:
-                self.deadline = self._now() + self._limits.idle_timeout
+            self._set_deadline()
             self._sink.pause_request()
 
     def resume_writing(self) -> None:
+        self._write_paused = False
         if self._sink is not None:
-            if not self._request_done:
-                self.deadline = NEVER
+            self._set_deadline()
             self._sink.resume_request()
 
     # httptools callbacks
@@ -242,7 +231,7 @@ class UpstreamConnection(asyncio.Protocol):
         parser, sink = self._parser, self._sink
         status = parser.get_status_code()
         if status < 200:
-            if status < 100 or status == 101:
+            if status < 100 or status == 101 or any(name in _FRAMING for name, _ in self._headers):
                 raise invalid(f"status {status}")
             self._headers = []
             if status == 100 and sink is not None:
@@ -260,7 +249,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._keep_alive = head.keep_alive
         if head.idle is not None:
             # One second early: the application closes by its own clock.
-            self.expires_at = head.idle - 1.0
+            self._keep_for = min(self._limits.keep_alive, head.idle - 1.0)
         if sink is not None:
             sink.on_head(head)
         if head.length == NO_BODY:
@@ -290,14 +279,14 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._final:
                 raise UpstreamFailure(502, "upstream_head_too_large", "the response's head is too large")
             self._parser.feed_data(data[room:])
-        if self._final and not self._paused:
-            self.deadline = self._now() + self._limits.idle_timeout
+        if self._final and not self._complete:
+            self._set_deadline()
 
     def _feed_body(self, data: bytes) -> None:
         self._body_seen = False
         self._parser.feed_data(data)
-        if not self._paused:
-            self.deadline = self._now() + self._limits.idle_timeout
+        if not self._complete:
+            self._set_deadline()
         if self._body_seen:
             self._silent = 0
         else:
@@ -305,6 +294,15 @@ class UpstreamConnection(asyncio.Protocol):
             self._silent += len(data)
             if self._silent > self._limits.head_size:
                 raise invalid("endless chunk framing")
+
+    def _set_deadline(self) -> None:
+        """Time runs only while the application is what everybody waits for."""
+        if self._paused or not (self._request_done or self._write_paused):
+            self.deadline = NEVER
+        elif self._request_done and not self._final:
+            self.deadline = self._now() + self._limits.response_timeout
+        else:
+            self.deadline = self._now() + self._limits.idle_timeout
 
     def _finish(self, data: bytes) -> None:
         sink, self._sink = self._sink, None
@@ -326,7 +324,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._transport.resume_reading()
             self.reused = True
             now = self.idle_since = self._now()
-            self.expires_at = now + min(self._limits.keep_alive, self.expires_at)
+            self.expires_at = now + self._keep_for
             self._owner.released(self)
         else:
             self._retire()

@@ -20,6 +20,10 @@ _INLINE = 65_536
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
 
+class ClientGone(Exception):
+    """Nobody is left to answer."""
+
+
 class AsgiExchange:
     """Hears the connection's callbacks (`connection.ExchangeSink`), speaks ASGI with the server."""
 
@@ -41,8 +45,10 @@ class AsgiExchange:
         "_request_waiter",
         "_scope",
         "_send",
+        "_started",
         "_waiter",
         "seen",
+        "watchable",
     )
 
     def __init__(self, app: UpstreamApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +61,8 @@ class AsgiExchange:
         self._head: ResponseHead | None = None
         self._chunks: list[bytes] = []
         self._buffered = 0
-        self._complete = self._gone = self._request_paused = self._go_ahead = False
+        self._complete = self._gone = self._started = False
+        self._request_paused = self._go_ahead = False
         self._error: Exception | None = None
         self._left = NO_BODY
         self._pump: asyncio.Task[None] | None = None
@@ -63,6 +70,8 @@ class AsgiExchange:
         self._request_waiter: asyncio.Future[None] | None = None
         self.seen = False
         """Whether a sweep has met this exchange already."""
+        self.watchable = False
+        """Whether the request was read whole, so that reading on can only tell of the client going away."""
 
     async def run(self) -> None:
         """Carry the request out. Raises `UpstreamFailure` or `RequestRejected`.
@@ -80,6 +89,8 @@ class AsgiExchange:
             await self._ask(request, first)
             if not self._gone:
                 await self._answer()
+        except ClientGone:
+            return
         finally:
             if self._connection is not None and not self._complete:
                 self._connection.abort()
@@ -88,16 +99,17 @@ class AsgiExchange:
 
     def watch_client(self) -> None:
         """Begin to listen for the client going away, unless the request's body is being read anyway."""
-        if self._pump is None:
+        if self.watchable and self._pump is None:
             self._pump = self._app.tasks.start(self._listen())
 
     # The request
 
     async def _ask(self, request: RequestHead, first: Message | None) -> None:
         """Send the request and wait for the answer's head."""
-        data, done = self._opening(request, first)
+        data, body, done = self._opening(request, first)
+        self.watchable = done
         # RFC 9110 section 9.2.2; a body is streamed and could not be sent again.
-        repeatable = done and request.length in (NO_BODY, UNDECLARED) and self._method in _IDEMPOTENT
+        repeatable = not body and self._method in _IDEMPOTENT
         pool = self._app.pool
         connection = pool.take(repeatable=repeatable) or await pool.acquire()
         while True:
@@ -119,8 +131,8 @@ class AsgiExchange:
             repeatable = False
             connection = await pool.acquire(fresh=True)
 
-    def _opening(self, request: RequestHead, first: Message | None) -> tuple[bytes, bool]:
-        """The request's first bytes, and whether they are all of it."""
+    def _opening(self, request: RequestHead, first: Message | None) -> tuple[bytes, bool, bool]:
+        """The request's first bytes, whether it has a body, and whether they are all of it."""
         body: bytes = b"" if first is None else first.get("body", b"")
         more: bool = first is None or first.get("more_body", False)
         length = request.length
@@ -134,10 +146,10 @@ class AsgiExchange:
         else:
             framing = b"transfer-encoding: chunked\r\n\r\n" if length == CHUNKED else b"\r\n"
         if length == NO_BODY:
-            return request.data + framing, True
+            return request.data + framing, False, True
         self._left = length
         data = b"".join([request.data, framing, *self._framed(body, more=more)])
-        return data, not more
+        return data, True, not more or self._left == 0
 
     def _framed(self, body: bytes, *, more: bool) -> list[bytes]:
         """A piece of the body as it goes over the wire; counts it against the declared length."""
@@ -156,17 +168,19 @@ class AsgiExchange:
         connection = self._connection
         assert connection is not None
         try:
-            if expects:
-                await self._wait_for_continue()
-            more = True
+            more = not expects or await self._wait_for_continue()
+            if not more:
+                await self._listen()
+                return
             while more:
                 message = await self._receive()
                 if message["type"] == "http.disconnect":
                     self._client_gone()
                     return
                 more = message.get("more_body", False)
-                # A declared length that is reached ends the body, whether or not the server says so now.
                 parts = self._framed(message.get("body", b""), more=more)
+                # A declared length that is reached ends the body, whether or not the server says so now.
+                more = more and self._left != 0
                 if parts:
                     connection.send(parts)
                 while self._request_paused and more:
@@ -179,18 +193,21 @@ class AsgiExchange:
             return
         await self._listen()
 
-    async def _wait_for_continue(self) -> None:
-        """Until the application asks for the body, or evidently does not know how to. RFC 9110 10.1.1."""
-        if self._go_ahead:
-            return
+    async def _wait_for_continue(self) -> bool:
+        """Wait until the application asks for the body, or evidently does not know how to.
+
+        False when it answered without asking: then the body stays where it is. Reading it before the server
+        was given the answer's head would tell the client to send it. RFC 9110 section 10.1.1.
+        """
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._app.limits.continue_timeout, self._continue_unanswered)
         try:
-            while not self._go_ahead:
+            while not self._go_ahead and not self._started:
                 self._request_waiter = loop.create_future()
                 await self._request_waiter
         finally:
             timer.cancel()
+        return self._go_ahead
 
     def _continue_unanswered(self) -> None:
         if self._head is None:
@@ -212,13 +229,16 @@ class AsgiExchange:
     # The answer
 
     async def _answer(self) -> None:
-        head, connection, send, chunks = self._head, self._connection, self._send, self._chunks
+        head, connection, chunks = self._head, self._connection, self._chunks
         assert head is not None and connection is not None
         if self._error is not None:
             raise self._error
-        await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
+        await self._tell({"type": "http.response.start", "status": head.status, "headers": head.headers})
+        self._started = True
+        if self._pump is not None:
+            self._wake_request()
         while True:
-            if self._error is not None:
+            if self._error is not None and not self._complete:
                 raise self._error
             if self._gone:
                 return
@@ -227,12 +247,18 @@ class AsgiExchange:
                 body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
                 chunks.clear()
                 self._buffered = 0
-                await send({"type": "http.response.body", "body": body, "more_body": not done})
+                await self._tell({"type": "http.response.body", "body": body, "more_body": not done})
                 if done:
                     return
             if not chunks and not self._complete:
                 connection.resume_reading()
                 await self._wait()
+
+    async def _tell(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError as error:  # ASGI 2.4: the client is gone
+            raise ClientGone from error
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()

@@ -99,6 +99,8 @@ def write_head(
             parts.append(b"%b: %b\r\n" % (name, value))
     if chunked and length is not None:
         raise RequestRejected(400, "conflicting_framing")
+    if method == "CONNECT":
+        raise RequestRejected(501, "method_not_supported")
     parts[0] = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, sent_host or fallback_host)
     data = b"".join(parts)
     lines = len(parts) + 1

@@ -78,6 +78,9 @@ class ConnectionPool:
         except BaseException:
             self._free_slot()
             raise
+        if connection.retired:
+            self._free_slot()
+            raise UpstreamFailure(502, "upstream_closed", "the application closed a new connection")
         self._all.add(connection)
         return connection
 
