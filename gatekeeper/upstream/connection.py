@@ -10,7 +10,7 @@ from typing import Any, cast
 import httptools
 
 from gatekeeper.core.errors import UpstreamFailure
-from gatekeeper.upstream.framing import NO_BODY, UNTIL_EOF, ResponseHead, invalid, read_head
+from gatekeeper.upstream.framing import NO_BODY, UNTIL_EOF, invalid, read_head
 from gatekeeper.upstream.limits import UpstreamLimits
 from gatekeeper.upstream.ports import ConnectionOwner, ExchangeSink
 from gatekeeper.upstream.rewrite import Rewriter

@@ -20,11 +20,11 @@ HeaderPairs = list[tuple[bytes, bytes]]
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
-def run(story: Coroutine[Any, Any, T]) -> T:
-    """Run a story on the loop of production, in at most 10 s."""
+def run(story: Coroutine[Any, Any, T], *, seconds: float = 10) -> T:
+    """Run a story on the loop of production, in at most `seconds`."""
 
     async def bounded() -> T:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(seconds):
             return await story
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -30,7 +30,8 @@ def test_an_answers_head_loses_only_what_is_hop_by_hop() -> None:
     async def script(peer: Peer) -> None:
         await peer.answer(
             b"HTTP/1.1 404 Whatever\r\nX-One: 1\r\nX-One:  2\r\nServer: old\r\n"
-            b"Connection: keep-alive, x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: x\r\nUpgrade: h2c\r\nTrailer: x\r\n"
+            b"Connection: keep-alive, x-hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"
+            b"Proxy-Authenticate: x\r\nUpgrade: h2c\r\nTrailer: x\r\n"
             b"Content-Length: 0\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\n"
         )
 
