@@ -59,6 +59,8 @@ def parse_host(text: str) -> str:
 
 def _address(text: str, version: int) -> str:
     try:
+        if "%" in text:
+            raise ValueError("a zone means something on one machine only")
         address = IPv4Address(text) if version == 4 else IPv6Address(text)
     except ValueError:
         raise ValueError(f"{text} is not an IPv{version} address") from None

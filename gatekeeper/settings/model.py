@@ -36,7 +36,9 @@ from gatekeeper.settings.upstream import UpstreamSettings
 
 
 def _proxy(value: Any) -> Any:
-    return value if value == "unix" or not isinstance(value, str) else parse_network(value)
+    if not isinstance(value, str):
+        raise ValueError("must be an address, a network or `unix`")  # a number would be taken for an address
+    return value if value == "unix" else parse_network(value)
 
 
 ListenAddress = Annotated[str, AfterValidator(parse_listen)]

@@ -25,6 +25,8 @@ def validate(document: Document, base: Path) -> Settings:
     except ValidationError as error:
         for details in error.errors(include_url=False, include_input=True):
             loc, message = _in_words(details)
+            if details["type"] == "too_short" and details["input"]:
+                continue  # its items are wrong, each of which is said already
             if not any(loc[: len(known)] == known for known in problems):
                 problems[loc] = locate(document, loc, message)
     if settings is None or problems:
@@ -107,21 +109,25 @@ def _in_words(details: ErrorDetails) -> tuple[Loc, str]:
         return loc, f"must be {one_of(words)}{near}"
     if kind == "too_short":
         return loc, "must not be empty"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return (
+            loc,
+            f"must be at {'least' if 'ge' in context else 'most'} {context.get('ge', context.get('le'))}",
+        )
     if kind in ("string_too_short", "string_too_long"):
         least_or_most = "at least" if kind == "string_too_short" else "at most"
         limit = context.get("min_length", context.get("max_length"))
         return loc, f"must have {least_or_most} {limit} characters"
-    return loc, details["msg"][:1].lower() + details["msg"][1:].replace("Input should", "should")
+    return loc, details["msg"][:1].lower() + details["msg"][1:]
 
 
 def _unknown_key(loc: Loc) -> str:
-    word = str(loc[-1])
+    word = str(loc[-1]).lower().replace("-", "_")
+    elsewhere = [".".join(path) for path in key_paths() if path[-1] == word]
+    if elsewhere:
+        return f"there is no such key here, did you mean {one_of(elsewhere)}?"
     section = section_in(annotation_at(loc[:-1]))
-    near = did_you_mean(word.lower().replace("-", "_"), section.model_fields if section is not None else ())
-    if not near:
-        elsewhere = [".".join(path) for path in key_paths() if path[-1] == word.lower().replace("-", "_")]
-        near = f", did you mean {elsewhere[0]}?" if elsewhere else ""
-    return f"there is no such key{near}"
+    return "there is no such key" + did_you_mean(word, section.model_fields if section is not None else ())
 
 
 def _meant_instead(loc: Loc) -> str:

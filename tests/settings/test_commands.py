@@ -1,0 +1,58 @@
+"""`gatekeeper check` and `gatekeeper schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from click.testing import CliRunner, Result
+
+from gatekeeper.cli.config import check, schema
+from gatekeeper.settings.schema import json_schema
+from tests.settings.helpers import NEEDED, write
+
+
+def run(command: click.Command, *arguments: str, environ: dict[str, str] | None = None) -> Result:
+    return CliRunner(env=environ).invoke(command, arguments)
+
+
+def test_a_right_file_is_summed_up(tmp_path: Path) -> None:
+    path = write(tmp_path, NEEDED + "rules: [{path: /health, allow: public}]\n")
+    result = run(check, "--config", str(path))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"{path}: OK",
+        "  https://app.example.com -> http://127.0.0.1:3000, listening on 127.0.0.1:8080",
+        "  sessions end after 15m without activity, after 8h at the latest",
+        "  1 rule; everything else needs a sign-in",
+        f"  database {tmp_path}/data/gatekeeper.db",
+        f"  0 secrets: one will be made in {tmp_path}/data at the first start",
+    ]
+    assert result.stderr == ""
+    assert not (tmp_path / "data").exists()
+
+
+def test_every_error_is_a_line_on_standard_error(tmp_path: Path) -> None:
+    path = write(tmp_path, NEEDED + "prefix: x\nlisten: y\n")
+    result = run(check, "--config", str(path), environ={"GATEKEEPER_LOG__LEVEL": "inf"})
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        f"{path}:3:9: prefix: must begin with a slash: /x",
+        f"{path}:4:9: listen[0]: needs a port, such as y:8080",
+        "GATEKEEPER_LOG__LEVEL: log.level: must be debug, info, warning or error, did you mean info?",
+        "3 errors",
+    ]
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    result = run(check, "--config", str(tmp_path / "no.yaml"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{tmp_path}/no.yaml: cannot be read: No such file or directory")
+
+
+def test_the_schema_is_printed_as_json() -> None:
+    result = run(schema)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json_schema()
