@@ -26,7 +26,7 @@ class BrowserSession:
     async def begin(self, request: Request, response: Response, user: UserRecord, *, methods: str) -> None:
         """A new session with a new id; the one that the browser held before is over. ASVS 5.0 V7.2.4.
 
-        Raises StoreUnavailable.
+        Raises SessionOver when the account is gone or disabled, and StoreUnavailable.
         """
         before = context_of(request).session
         if before is not None:

@@ -15,6 +15,7 @@ from gatekeeper.pages.form_guard import FormGuard, client_of
 from gatekeeper.pages.page import Pages, context_of, see_other
 from gatekeeper.pages.services import PasswordSignIn
 from gatekeeper.pages.session_cookie import BrowserSession
+from gatekeeper.sessions.errors import SessionOver
 
 # 403, not 401: a 401 must name an HTTP authentication scheme (RFC 9110 section 15.5.2). Browsers' password
 # managers do not offer to save what was answered with it.
@@ -91,7 +92,7 @@ class SignInPage:
                 request_id=context_of(request).request_id,
             )
             await self._sessions.begin(request, response, user, methods="pwd")
-        except InvalidCredentials:
+        except (InvalidCredentials, SessionOver):  # the latter: disabled while we were at it
             return self._page(request, view._replace(problem="invalid"), status=REFUSED)
         except Undecidable as error:
             busy = view._replace(problem="busy")

@@ -42,6 +42,7 @@ def served(make: Callable[[str], ASGIApp]) -> Iterator[str]:
     """Serve `make(origin)` on a free loopback port; the origin."""
     config = uvicorn.Config(_later, port=0, log_level="error", lifespan="off", proxy_headers=False)
     socket = config.bind_socket()
+    socket.listen()  # connections wait here until the server takes them
     origin = f"http://127.0.0.1:{socket.getsockname()[1]}"
     config.app = make(origin)
     server = uvicorn.Server(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,9 +48,13 @@ class FakeSignIn:
     def __init__(self) -> None:
         self.fails_with: Exception | None = None
         self.asked: list[tuple[str, str]] = []
+        self.hold: threading.Event | None = None
+        """When set, nobody gets an answer before the event."""
 
     async def password(self, login: str, password: str, *, client: str, request_id: str) -> UserRecord:
         self.asked.append((client, request_id))
+        if self.hold is not None:
+            await asyncio.to_thread(self.hold.wait, 10)
         if self.fails_with is not None:
             raise self.fails_with
         if login.strip().casefold() == ADA.login and password == GOOD_PASSWORD:
