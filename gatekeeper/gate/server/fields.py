@@ -14,6 +14,8 @@ from gatekeeper.core.errors import RequestRejected
 if TYPE_CHECKING:
     from gatekeeper.gate.server.head import Head
 
+Take = Callable[["Head", bytes], None]
+
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HOST = re.compile(rb"(?:([A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}))|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
@@ -37,6 +39,10 @@ ORDINARY: dict[bytes, bytes] = {
 }
 """Names that need no look: spelling to lower case. None of them is in `SPECIAL`."""
 
+_HOSTS_MAX = 64
+_hosts: set[bytes] = set()
+"""Valid Host values met so far: nearly all requests repeat one of a few."""
+
 _UNCLEAR = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"})
 _NOT_OPTIONS = frozenset({b"host", b"content-length", b"transfer-encoding", b"cookie", b"authorization"})
 
@@ -58,12 +64,16 @@ def _host(head: Head, value: bytes) -> None:
     """RFC 9112 section 3.2: exactly one, and a host with an optional port."""
     if head.host is not None:
         raise RequestRejected(400, "host_repeated")
-    if not valid_host(value):
-        raise RequestRejected(400, "host_invalid")
+    if value not in _hosts:
+        if not valid_host(value):
+            raise RequestRejected(400, "host_invalid")
+        if len(_hosts) < _HOSTS_MAX:
+            _hosts.add(value)
     head.host = value
 
 
 def valid_host(value: bytes) -> bool:
+    """A name, an IPv4 or a bracketed IPv6 address, with an optional port (RFC 3986 section 3.2.2)."""
     match = _HOST.fullmatch(value)
     if match is None or (match[3] is not None and int(match[3]) > 65535):
         return False
@@ -114,7 +124,7 @@ def _http2_settings(head: Head, value: bytes) -> None:
         head.upgrade = b""
 
 
-SPECIAL: dict[bytes, Callable[[Head, bytes], None]] = {
+SPECIAL: dict[bytes, Take] = {
     b"host": _host,
     b"content-length": _content_length,
     b"transfer-encoding": _transfer_encoding,
@@ -123,6 +133,17 @@ SPECIAL: dict[bytes, Callable[[Head, bytes], None]] = {
     b"upgrade": _upgrade,
     b"http2-settings": _http2_settings,
 }
+
+
+SPELLED: dict[bytes, tuple[bytes, Take | None]] = {
+    spelling: (name, take) for name, take in SPECIAL.items() for spelling in (name, name.title())
+}
+
+
+def look_up(name: bytes) -> tuple[bytes, Take | None]:
+    """Any other field name in lower case, and what is to be done with its value."""
+    lower = lower_name(name)
+    return lower, SPECIAL.get(lower)
 
 
 def settle(head: Head) -> None:

@@ -93,14 +93,12 @@ def parse_head(block: bytes, limits: ServerLimits) -> Head:
         if not colon:
             raise bad_request("header_line")
         lower = ordinary(name)
+        value = value.strip(b" \t")
         if lower is None:
-            lower = fields.lower_name(name)
-            value = value.strip(b" \t")
-            if (take := fields.SPECIAL.get(lower)) is not None:
+            lower, take = fields.SPELLED.get(name) or fields.look_up(name)
+            if take is not None:
                 take(head, value)
-            add((lower, value))
-        else:
-            add((lower, value.strip(b" \t")))
+        add((lower, value))
     fields.settle(head)
     return head
 

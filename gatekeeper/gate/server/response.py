@@ -101,7 +101,9 @@ def build_head(
                 continue
             dated = True
         parts.append(b"%b: %b\r\n" % (name, value))
-    parts.extend(b"%b: %b\r\n" % field for field in defaults if not (dated and field[0] == b"date"))
+    for name, value in defaults:
+        if not (dated and name == b"date"):
+            parts.append(b"%b: %b\r\n" % (name, value))
     bodiless = method == "HEAD" or status == 204 or status == 304
     chunked = False
     if length is not None:
