@@ -9,10 +9,13 @@ import sqlalchemy as sa
 
 from gatekeeper.accounts.errors import AccountError
 from gatekeeper.core.session import UserRecord
-from gatekeeper.storage.tables import user_roles, users
+from gatekeeper.storage.tables import totp, user_roles, users
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+_CONFIRMED = sa.exists().where(totp.c.user_id == users.c.id, totp.c.confirmed_at.is_not(None))
+_USERS = sa.select(users, _CONFIRMED.label("second_factor"))
 
 
 class Account(NamedTuple):
@@ -48,7 +51,7 @@ async def read_user(
 
     `lock` keeps others from changing it until the transaction ends (SQLite locks as a whole anyway).
     """
-    query = sa.select(users).where(users.c.id == user_id if key is None else users.c.login_key == key)
+    query = _USERS.where(users.c.id == user_id if key is None else users.c.login_key == key)
     row = (await conn.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         return None
@@ -73,7 +76,7 @@ async def read_accounts(conn: AsyncConnection) -> list[Account]:
         sa.select(user_roles.c.user_id, user_roles.c.role).order_by(user_roles.c.role)
     ):
         roles.setdefault(user_id, []).append(role)
-    rows = await conn.execute(sa.select(users).order_by(users.c.login_key))
+    rows = await conn.execute(_USERS.order_by(users.c.login_key))
     return [
         Account(
             user=_record(row, roles.get(row.id, ())),
@@ -103,4 +106,10 @@ def _record(row: sa.Row[tuple[object, ...]], roles: Sequence[str]) -> UserRecord
         roles=tuple(roles),
         disabled=row.disabled,
         session_epoch=row.session_epoch,
+        password_changed_at=row.created_at if row.password_changed_at is None else row.password_changed_at,
+        last_sign_in_at=row.last_sign_in_at or 0.0,
+        must_change=row.must_change,
+        two_factor=row.two_factor,
+        second_factor=row.second_factor,
+        welcomed=row.welcomed_at is not None,
     )

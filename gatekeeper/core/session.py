@@ -46,6 +46,10 @@ class SessionRecord(NamedTuple):
     user_agent: str
     grace_until: float = 0.0
     """Set when the id was replaced: requests under way are answered until then at the old level."""
+    renewed_at: float = 0.0
+    """When a remembered session was last renewed; 0.0 before the first time."""
+    skipped: str = ""
+    """Steps that the person chose to skip in this session, separated by spaces."""
 
 
 class UserRecord(NamedTuple):
@@ -58,6 +62,17 @@ class UserRecord(NamedTuple):
     roles: tuple[str, ...]
     disabled: bool
     session_epoch: int
+    password_changed_at: float = 0.0
+    """Also the creation of an account that has no password yet."""
+    last_sign_in_at: float = 0.0
+    """The last complete one; 0.0 for none."""
+    must_change: str = ""
+    """"first_logon" or "reset" when an administrator chose the password (see `core.steps.Why`)."""
+    two_factor: str = ""
+    """"mandatory" for this one account, "" for what the configuration says."""
+    second_factor: bool = False
+    """Whether one is set up."""
+    welcomed: bool = False
 
 
 class Session(NamedTuple):
@@ -83,6 +98,10 @@ class Timeouts(NamedTuple):
     absolute: float = 28_800.0
     partial: float = 600.0
     """For a half-finished sign-in, from its first factor."""
+    remember: float = 172_800.0
+    """For a remembered session, from its last renewal. It knows neither idle nor absolute timeout."""
+    remember_max: float = 2_592_000.0
+    """For a remembered session, from sign-in."""
 
 
 def ended(
@@ -97,6 +116,11 @@ def ended(
         return EndReason.REPLACED
     if not complete and now >= record.first_factor_at + timeouts.partial:
         return EndReason.ABSOLUTE
+    if record.remembered:
+        if now >= record.created_at + timeouts.remember_max:
+            return EndReason.ABSOLUTE
+        over = max(record.created_at, record.renewed_at) + timeouts.remember
+        return EndReason.IDLE if now >= over else None
     if now >= record.created_at + timeouts.absolute:
         return EndReason.ABSOLUTE
     if now >= record.last_seen_at + timeouts.idle:

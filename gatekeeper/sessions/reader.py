@@ -54,11 +54,18 @@ class SessionReader:
 
     def over_at(self, session: Session) -> float:
         """When the session is over whatever the person does, in seconds since the epoch."""
-        record = session.record
+        record, timeouts = session.record, self._timeouts
+        if record.remembered:
+            lasting = min(
+                record.created_at + timeouts.remember_max,
+                max(record.created_at, record.renewed_at) + timeouts.remember,
+            )
+        else:
+            lasting = record.created_at + timeouts.absolute
         return min(
-            record.created_at + self._timeouts.absolute,
+            lasting,
             record.grace_until or math.inf,
-            math.inf if session.complete else record.first_factor_at + self._timeouts.partial,
+            math.inf if session.complete else record.first_factor_at + timeouts.partial,
         )
 
     async def read(self, key: bytes, now: float) -> Found:

@@ -29,8 +29,73 @@ users = sa.Table(
     sa.Column("password_hash", sa.Text),
     sa.Column("password_changed_at", sa.Float),
     sa.Column("created_at", sa.Float, nullable=False),
-    sa.Column("last_sign_in_at", sa.Float),
+    sa.Column("last_sign_in_at", sa.Float),  # the last complete one
+    sa.Column("must_change", sa.Text, nullable=False, server_default=""),
+    sa.Column("two_factor", sa.Text, nullable=False, server_default=""),
+    sa.Column("welcomed_at", sa.Float),
+    sa.Column("reminded_at", sa.Float),  # of the password's expiry, for the password of that time
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # since the last complete sign-in
+    sa.Column("locked_at", sa.Float),
     sqlite_autoincrement=True,  # an id is never given to a second person
+)
+
+password_history = sa.Table(
+    "password_history",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),  # when it was given up
+    sqlite_autoincrement=True,
+)
+
+totp = sa.Table(
+    "totp",
+    metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("secret", sa.LargeBinary, nullable=False),  # encrypted
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("confirmed_at", sa.Float),  # until then it is only shown on the set-up page
+    sa.Column("last_step", sa.Integer, nullable=False, server_default="0"),  # RFC 6238: each code once
+)
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("hash", sa.LargeBinary(32), primary_key=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("used_at", sa.Float),
+)
+
+devices = sa.Table(  # browsers that have signed in to an account before
+    "devices",
+    metadata,
+    sa.Column("hash", sa.LargeBinary(32), primary_key=True),  # SHA-256 of the cookie's value
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("last_used_at", sa.Float, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("trusted_until", sa.Float),
+    sa.Column("user_agent", sa.Text, nullable=False, server_default=""),
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("user_id", sa.Integer),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("content", sa.LargeBinary),  # encrypted values for the template; NULL once sent or given up
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float),  # not sent any more after this
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("next_attempt_at", sa.Float, nullable=False, index=True),
+    sa.Column("leased_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("sent_at", sa.Float),
+    sa.Column("given_up", sa.Text),  # why it will not be sent: "expired", "refused", "superseded"
+    sqlite_autoincrement=True,
 )
 
 user_roles = sa.Table(
@@ -62,6 +127,8 @@ sessions = sa.Table(
     ),  # what ends the new id ends the old ones with it
     sa.Column("ended_at", sa.Float),
     sa.Column("ended_reason", sa.Text),
+    sa.Column("renewed_at", sa.Float, nullable=False, server_default="0"),
+    sa.Column("skipped", sa.Text, nullable=False, server_default=""),
 )
 
 revocations = sa.Table(
