@@ -111,7 +111,7 @@ def test_a_full_queue_refuses_and_then_takes_work_again() -> None:
     async def story() -> None:
         hasher = PasswordHasher(CHEAP, queue=2)
         gate = threading.Event()
-        waiting = [asyncio.ensure_future(hasher.run(gate.wait)) for _ in range(2)]
+        waiting = [asyncio.ensure_future(hasher.run(gate.wait, 10)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded) as refused:
             await hasher.verify(None, PASSWORD)
@@ -129,7 +129,7 @@ def test_a_waiter_who_went_away_frees_its_place_in_the_queue() -> None:
     async def story() -> None:
         hasher = PasswordHasher(CHEAP, queue=2)
         gate = threading.Event()
-        busy = asyncio.ensure_future(hasher.run(gate.wait))
+        busy = asyncio.ensure_future(hasher.run(gate.wait, 10))
         gone = asyncio.ensure_future(hasher.verify(None, PASSWORD))
         await asyncio.sleep(0)
         gone.cancel()

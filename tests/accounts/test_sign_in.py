@@ -127,7 +127,7 @@ def test_a_full_hashing_queue_answers_the_same_for_known_and_unknown(tmp_path: P
             loop = asyncio.get_running_loop()
 
             def hold() -> None:
-                asyncio.run_coroutine_threadsafe(gate.wait(), loop).result()
+                asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(10)
 
             busy = asyncio.ensure_future(w.hasher.run(hold))
             await asyncio.sleep(0)
