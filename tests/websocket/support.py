@@ -97,7 +97,7 @@ class EchoApplication:
 async def application(handler: Callable[[ServerConnection], Any], **options: Any) -> AsyncIterator[int]:
     """A `websockets` server; its port."""
     options.setdefault("max_size", MESSAGE_MAX)
-    server: Server = await serve(handler, "127.0.0.1", 0, ping_interval=None, close_timeout=2, **options)
+    server: Server = await serve(handler, "127.0.0.1", 0, ping_interval=None, close_timeout=1, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
