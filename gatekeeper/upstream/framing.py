@@ -157,9 +157,8 @@ def read_head(
             kept.append((name, rewriter.value(name, value)))
     if chunked and length is not None:
         raise invalid("Content-Length and Transfer-Encoding")
-    keep_alive = version == "1.1" or b"keep-alive" in connection
-    if connection:
-        keep_alive = keep_alive and b"close" not in connection
+    keep_alive = (version == "1.1" or b"keep-alive" in connection) and b"close" not in connection
+    if connection and connection != [b"keep-alive"]:
         listed = set(connection) - _END_TO_END
         kept = [item for item in kept if item[0] not in listed]
     if status in (204, 304) or method == "HEAD":
