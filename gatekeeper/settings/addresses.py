@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 Network = IPv4Network | IPv6Network
 
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_LABEL = re.compile(r"(?![-_])[a-z0-9_-]{1,63}(?<![-_])\Z")
 _PORTS = {"http": 80, "https": 443}
 _WIDEST = {4: 8, 6: 7}
 """10.0.0.0/8 and fc00::/7 are the widest networks that one organisation can have to itself."""
@@ -130,8 +130,22 @@ def parse_listen(text: str) -> str:
     return f"{place.host}:{place.port}"
 
 
+def loops(listen: str, upstream: str) -> bool:
+    """Whether what is sent to `upstream` would arrive at `listen` (both normalised), for ever."""
+    if listen.startswith("unix:") or upstream.startswith("unix:"):
+        return listen == upstream
+    scheme, place = parse_origin(upstream)
+    here = parse_host_port(listen)
+    if here.port != (place.port or _PORTS[scheme]):
+        return False
+    everywhere = here.host in ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+    by_name = here.loopback and "localhost" in (here.host, place.host)
+    return here.host == place.host or (place.loopback and (everywhere or by_name))
+
+
 def _socket_path(text: str) -> str:
     path = text.removeprefix("unix:")
+    path = path.removeprefix("//") if path.startswith("///") else path
     if not path.startswith("/") or path.endswith("/"):
         raise ValueError("a unix socket is written unix:/absolute/path.sock")
     if len(path.encode()) > 107:

@@ -20,6 +20,9 @@ MAX_DEPTH = 20
 MAX_VALUES = 20_000
 """Aliases count as often as they are used (a "billion laughs" is over before it begins)."""
 
+# What stands after ! or * is not repeated: it may be the beginning of a secret that needs quotes.
+_NO_TAGS = "tags (words that begin with !) are not used here: remove it, or put the whole value in quotes"
+
 
 @dataclass(slots=True)
 class Document:
@@ -114,6 +117,8 @@ class _Reader:
             problem = error.problem or error.context or "this is not YAML"
             if "'\\t'" in problem:
                 problem = "there is a tab: YAML indents with spaces only"
+            elif "tag handle" in problem:
+                problem = _NO_TAGS
             self.fail(mark.line + 1, mark.column + 1, problem)
         except (ValueError, OverflowError):
             # PyYAML hands numbers of escapes and directives unchecked to chr() and int().
@@ -133,7 +138,7 @@ class _Reader:
         self._count(event, 1)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                self._fail_at(event, f"*{event.anchor} is used before its &{event.anchor} is complete")
+                self._fail_at(event, "an alias (*name) is used before its anchor (&name) is complete")
             anchored = self._anchors[event.anchor]
             self._count(event, anchored.size)
             self._deepen(event, anchored.height)
@@ -150,7 +155,7 @@ class _Reader:
 
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.tag is not None:
-            self._fail_at(event, f"tags such as {event.tag} are not used here: remove it")
+            self._fail_at(event, _NO_TAGS)
 
     def _deepen(self, event: yaml.Event, levels: int) -> None:
         if len(self._stack) + levels > MAX_DEPTH:

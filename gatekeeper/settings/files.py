@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc
-from gatekeeper.settings.secrets import open_to_others
+from gatekeeper.settings.secrets import open_to_others, present
 
 LOGO_TYPES = {
     ".svg": "image/svg+xml",
@@ -28,11 +29,19 @@ def file_problems(settings: Settings) -> dict[Loc, str]:
         _check_authority(settings.upstream.ca_file, problems)
     if settings.branding.logo_file is not None:
         _check_logo(settings.branding.logo_file, problems)
-    if settings.templates_dir is not None and not settings.templates_dir.is_dir():
-        problems["templates_dir",] = f"{settings.templates_dir} is not a folder"
-    if settings.data_dir.exists() and not settings.data_dir.is_dir():
-        problems["data_dir",] = f"{settings.data_dir} is not a folder"
+    if settings.templates_dir is not None and (complaint := _no_folder(settings.templates_dir)):
+        problems["templates_dir",] = complaint
+    if present(settings.data_dir) and (complaint := _no_folder(settings.data_dir)):
+        problems["data_dir",] = complaint
     return problems
+
+
+def _no_folder(path: Path) -> str | None:
+    try:
+        with os.scandir(path):
+            return None
+    except OSError as error:
+        return f"{path} cannot be used as a folder: {error.strerror}"
 
 
 def _unreadable(path: Path) -> str | None:

@@ -14,7 +14,7 @@ from gatekeeper.settings.environment import override
 from gatekeeper.settings.files import file_problems
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc, Problem, SettingsError
-from gatekeeper.settings.secrets import open_to_others, own_secret, read_secret_file, weakness
+from gatekeeper.settings.secrets import open_to_others, own_secret, present, read_secret_file, weakness
 from gatekeeper.settings.validation import locate, validate
 
 
@@ -84,11 +84,7 @@ def _secrets(settings: Settings, problems: dict[Loc, str], *, create: bool) -> l
             found.append(read_secret_file(path))
         except ValueError as error:
             problems["secret_file", index] = str(error)
-    if (
-        not settings.secret
-        and not settings.secret_file
-        and (create or (settings.data_dir / "secret").exists())
-    ):
+    if not settings.secret and not settings.secret_file and (create or present(settings.data_dir / "secret")):
         try:
             found.append(own_secret(settings.data_dir))
         except ValueError as error:

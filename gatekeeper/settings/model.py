@@ -18,6 +18,7 @@ from pydantic import (
 
 from gatekeeper.settings.addresses import (
     Network,
+    loops,
     parse_database,
     parse_host_port,
     parse_listen,
@@ -187,9 +188,9 @@ class Settings(Section):
     @classmethod
     def _not_ourselves(cls, value: UpstreamSettings | None, info: ValidationInfo) -> UpstreamSettings | None:
         if value is not None:
-            address = value.url.removeprefix("http://").removeprefix("https://")
-            if address in info.data.get("listen", ()):
-                raise Misfit(("url",), f"{address} is where Gatekeeper itself listens")
+            for address in info.data.get("listen", ()):
+                if loops(address, value.url):
+                    raise Misfit(("url",), f"leads to {address}, where Gatekeeper itself listens")
         return value
 
     @field_validator("database")

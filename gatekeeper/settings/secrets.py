@@ -56,6 +56,15 @@ def open_to_others(path: Path, status: os.stat_result) -> str | None:
     return None
 
 
+def present(path: Path) -> bool:
+    """Whether something of that name is seen. `Path.exists` raises where a folder above is closed to us."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
+
+
 def own_secret(data_dir: Path) -> str:
     """The secret in `data_dir`, made at the first start. Several processes starting at once get the same.
 
@@ -63,7 +72,7 @@ def own_secret(data_dir: Path) -> str:
     nobody ever reads half a secret. `ValueError` when that is not possible.
     """
     path = data_dir / "secret"
-    if path.exists():
+    if present(path):
         return read_secret_file(path)
     draft = data_dir / f".secret-{os.getpid()}-{secrets.token_hex(8)}"
     try:

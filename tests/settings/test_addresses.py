@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.settings.addresses import parse_listen, parse_public_url, parse_upstream_url
+from gatekeeper.settings.addresses import loops, parse_listen, parse_public_url, parse_upstream_url
 from tests.settings.helpers import complaint, complaints, load
 
 
@@ -41,6 +41,7 @@ def test_a_public_url_is_normalised_as_browsers_write_it(text: str, normal: str)
         ("https://a.example\\@evil.example", "character that an address cannot have"),
         ("https://app..example", "not a host name"),
         ("https://-app.example", "not a host name"),
+        ("https://_app.example", "not a host name"),
         ("https://*.example.com", "not a host name"),
         ("https://app.example:0", "0 is not a port"),
         ("https://app.example:99999", "99999 is not a port"),
@@ -104,13 +105,33 @@ def test_an_address_is_listened_on_once_and_is_not_its_own_upstream(tmp_path: Pa
         "listen[1]: 127.0.0.1:80 is in the list twice"
     )
     assert complaint(tmp_path, "listen: 127.0.0.1:3000\n") == (
-        "upstream.url: 127.0.0.1:3000 is where Gatekeeper itself listens"
+        "upstream.url: leads to 127.0.0.1:3000, where Gatekeeper itself listens"
     )
+
+
+@pytest.mark.parametrize(
+    ("listen", "upstream", "expected"),
+    [
+        ("127.0.0.1:80", "http://127.0.0.1", True),
+        ("0.0.0.0:443", "https://localhost", True),
+        ("[::]:3000", "http://127.0.0.1:3000", True),
+        ("127.0.0.1:3000", "http://localhost:3000", True),
+        ("unix:/run/a", "unix:/run/a", True),
+        ("127.0.0.1:3000", "http://127.0.0.2:3000", False),
+        ("127.0.0.1:3000", "http://127.0.0.1:3001", False),
+        ("0.0.0.0:3000", "http://app.internal:3000", False),
+        ("unix:/run/a", "unix:/run/b", False),
+        ("127.0.0.1:80", "unix:/run/b", False),
+    ],
+)
+def test_a_loop_is_noticed(listen: str, upstream: str, expected: bool) -> None:
+    assert loops(listen, upstream) is expected
 
 
 def test_an_upstream_is_an_origin_or_a_socket() -> None:
     assert parse_upstream_url("HTTP://App:80/") == "http://app"
     assert parse_upstream_url("unix:/run/app.sock") == "unix:/run/app.sock"
+    assert parse_upstream_url("unix:///run/app.sock") == "unix:/run/app.sock"
     for text in ("http://app:3000/base", "unix:app.sock", "app:3000", "http://u:p@app"):
         with pytest.raises(ValueError, match=r"must|unix"):
             parse_upstream_url(text)

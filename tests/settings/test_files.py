@@ -95,5 +95,8 @@ def test_a_logo_is_a_small_picture(tmp_path: Path) -> None:
 
 def test_folders_are_folders(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert complaint(tmp_path, "data_dir: file\n") == "data_dir: file is not a folder"
+    assert (
+        complaint(tmp_path, "data_dir: file\n")
+        == "data_dir: file cannot be used as a folder: Not a directory"
+    )
     assert load(tmp_path, "templates_dir: .\n".replace(".", str(tmp_path))).templates_dir == tmp_path

@@ -86,6 +86,9 @@ def test_a_data_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, NEEDED + "data_dir: file/data\n")
     with pytest.raises(SettingsError, match=r"3:11: data_dir: .*secret cannot be created: Not a directory"):
         load_settings(path, {})
+    path = write(tmp_path, NEEDED + f"data_dir: {'x' * 300}\n")
+    with pytest.raises(SettingsError, match="secret cannot be created: File name too long"):
+        load_settings(path, {})
 
 
 def test_secrets_in_the_file_keep_their_order(tmp_path: Path) -> None:
@@ -175,6 +178,8 @@ def test_a_secret_is_shown_nowhere(tmp_path: Path) -> None:
     assert GOOD not in repr(settings) + str(settings) + settings.model_dump_json()
     for more in (f"secret: {{a: {GOOD}}}\n", f"secret: [[{GOOD}]]\n", f"secret: {GOOD}\nprefix: x\n"):
         assert GOOD not in "\n".join(complaints(tmp_path, NEEDED + more))
+    for sign in ("!", "!x!", "*", "&", "@", "`", "%", "{", "[", "? ", "- ", "| ", "> ", "'", '"'):
+        assert GOOD not in "\n".join(complaints(tmp_path, NEEDED + f"secret: {sign}{GOOD}\n")), sign
     number = "1234567890" * 5
     found = complaint(tmp_path, f"secret: {number}\n")
     assert number not in found
