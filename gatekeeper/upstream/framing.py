@@ -72,6 +72,9 @@ def write_head(
 
     Raises `RequestRejected` (400) when a byte of it could end a line or a body could be read in two ways.
     """
+    joined = b"".join([name for name, _ in headers])
+    if joined != joined.lower():
+        headers = [(name.lower(), value) for name, value in headers]
     sent_host = host
     length: int | None = None
     chunked = expects = False
@@ -109,7 +112,7 @@ def write_head(
         or data.count(b"\r") != lines
         or b"\0" in data
         or b"" in names
-        or b"".join(names).translate(None, _TOKEN)
+        or joined.translate(None, _TOKEN)
         or target.translate(None, _TARGET)
         or not target
         or method.encode().translate(None, _TOKEN)

@@ -95,6 +95,13 @@ def test_a_request_that_could_be_read_in_two_ways_is_refused(headers: HeaderPair
     assert refused.value.status == 400
 
 
+def test_a_capital_letter_hides_nothing() -> None:
+    hidden = [(b"Host", b"www.example.com"), (b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"1")]
+    with pytest.raises(RequestRejected):
+        head(hidden)
+    assert head(hidden[:2]).data == b"GET / HTTP/1.1\r\nhost: www.example.com\r\n"
+
+
 def test_the_body_is_what_was_declared() -> None:
     assert head([(b"content-length", b"12")]).length == 12
     assert head([(b"content-length", b"0")]).length == NO_BODY
