@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,12 +30,6 @@ PUBLIC_ORIGIN = "http://office.example.com"
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-class _Uvicorn(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def served(app: ASGIApp, road: str) -> AsyncIterator[tuple[int, uvicorn.Server]]:
     """Run `app` under our own server (`RAW`) or a stock one (`PLAIN`); its port, and the server."""
@@ -52,17 +46,16 @@ async def served(app: ASGIApp, road: str) -> AsyncIterator[tuple[int, uvicorn.Se
         access_log=False,
         timeout_graceful_shutdown=5,
     )
-    server = _Uvicorn(config)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.005)
+        await server.startup(sockets=[listener])  # without the main loop, whose ticks take 0.1 s each
         try:
             yield listener.getsockname()[1], server
         finally:
-            server.should_exit = True
-            await task
+            await server.shutdown(sockets=[listener])
 
 
 @dataclass

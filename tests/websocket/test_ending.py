@@ -178,7 +178,7 @@ def test_a_stopping_server_says_1001_to_both(loop: Callable[[], asyncio.Abstract
         echo = EchoApplication()
         async with gated(RAW, echo.handle) as (session, port, server):
             clients = [await RawClient.open(port) for _ in range(5)]
-            server.should_exit = True
+            stopping = asyncio.get_running_loop().create_task(server.shutdown())
             for client in clients:
                 assert await client.frame() == (8, True, b"\x03\xe9")
                 await client.send(closing(1001))
@@ -186,6 +186,7 @@ def test_a_stopping_server_says_1001_to_both(loop: Callable[[], asyncio.Abstract
                 await client.close()
             await until(lambda: len(echo.closed) == 5)
             assert echo.closed == [(1001, "")] * 5
+            await stopping
             assert session.errors == []
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -197,11 +198,12 @@ def test_a_stopping_stock_server_ends_the_application_s_side_too() -> None:
         echo = EchoApplication()
         async with gated(PLAIN, echo.handle) as (session, port, server):
             client = await RawClient.open(port)
-            server.should_exit = True
+            stopping = asyncio.get_running_loop().create_task(server.shutdown())
             assert (await client.transcript())[-1] == ("close", 1012)
             await client.close()
             await until(lambda: echo.closed)
             assert echo.closed == [(1012, "")]
+            await stopping
             assert session.errors == []
 
     asyncio.run(story())

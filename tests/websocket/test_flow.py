@@ -18,8 +18,8 @@ from websockets.frames import Opcode
 from tests.websocket.support import PLAIN, RAW, RawClient, application, closing, masked, relay, served
 
 CHUNK = 65_536
-COUNT = 800
-"""50 MB in all: far beyond what kernel buffers of four sockets hold."""
+COUNT = 500
+"""32 MB in all: far beyond what kernel buffers of four sockets hold."""
 MEMORY = 8 * 1024 * 1024
 loops = pytest.mark.parametrize(
     ("road", "loop"),
