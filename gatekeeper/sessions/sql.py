@@ -129,7 +129,8 @@ class SqlSessionStore:
     async def expire(self, now: float, *, created_before: float, seen_before: float) -> int:
         grown = sessions.c.created_at <= created_before
         replaced = (sessions.c.grace_until > 0) & (sessions.c.grace_until <= now)
-        over = sessions.c.ended_at.is_(None) & (grown | replaced | (sessions.c.last_seen_at <= seen_before))
+        timed = ~sessions.c.remembered & (grown | (sessions.c.last_seen_at <= seen_before))
+        over = sessions.c.ended_at.is_(None) & (replaced | timed)
         reason = sa.case(
             (replaced, EndReason.REPLACED.value),
             (grown, EndReason.ABSOLUTE.value),
@@ -141,11 +142,8 @@ class SqlSessionStore:
         )
 
     async def purge(self, *, created_before: float, seen_before: float, ended_before: float) -> int:
-        gone = (
-            (sessions.c.ended_at < ended_before)
-            | (sessions.c.created_at < created_before)
-            | (sessions.c.last_seen_at < seen_before)
-        )
+        forgotten = (sessions.c.created_at < created_before) | (sessions.c.last_seen_at < seen_before)
+        gone = (sessions.c.ended_at < ended_before) | (~sessions.c.remembered & forgotten)
         count = await self._in_batches(gone, lambda chosen: sa.delete(sessions).where(chosen, gone))
         async with self._db.begin(durable=False) as conn:
             await conn.execute(sa.delete(revocations).where(revocations.c.at < ended_before))

@@ -47,10 +47,18 @@ def file_of(url: str, folder: Path | None = None) -> tuple[URL, Path]:
 
 
 def prepare_folder(path: Path) -> None:
-    """Make the folder (mode 700) and the file (mode 600): it holds password hashes and session keys."""
+    """Make the folder (mode 700) and the file (mode 600): it holds password hashes and session keys.
+
+    A file that exists is never opened here: closing it would drop the POSIX locks of every SQLite connection
+    that this process has to it, and another process would then delete the journal under them.
+    https://www.sqlite.org/howtocorrupt.html section 2.2
+    """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         # WAL needs to create files next to the database: an unwritable folder must fail here, with words.
         probe = path.with_name(f".{path.name}.probe-{os.getpid()}")
         os.close(os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

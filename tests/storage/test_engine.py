@@ -191,6 +191,21 @@ def test_a_closed_database_is_unavailable(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_opening_again_in_the_same_process_does_not_drop_its_locks_on_the_file(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as db:
+            await put(db, "before")
+            async with opened(tmp_path):
+                pass
+            other = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('DELETE FROM facts'); "
+            # Without our locks the other process believes to be the last one, and takes the journal away.
+            subprocess.run([sys.executable, "-c", other + "c.commit(); c.close()", str(db.path)], check=True)
+            assert db.path.with_name("gatekeeper.db-wal").exists()
+            assert await names(db) == set()
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     "url",
     ["nonsense", "postgresql://db.example.com/x", "sqlite://", "sqlite:///:memory:", "sqlite:///a?mode=ro"],

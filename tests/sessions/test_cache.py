@@ -1,0 +1,145 @@
+"""The process's table: bounded, kind to the garbage collector, of one opinion with the store."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatekeeper.core.session import EndReason, Session, UserRecord
+from gatekeeper.sessions.cache import SessionCache
+from gatekeeper.sessions.errors import SessionOver
+from gatekeeper.sessions.manager import SessionManager
+from tests.sessions.support import NEVER, START, World, ask, record, sign_in
+
+
+def entry(number: int, user_id: int) -> tuple[bytes, Session]:
+    user = UserRecord(user_id, f"login{user_id}", "", "", ("clerk", "boss"), False, 0)
+    headers = ((b"remote-user", user.login.encode()),)
+    return b"cookie%d" % number, Session(record(number, user_id=user_id), user, "", headers)
+
+
+def test_it_never_grows_beyond_its_size_and_forgets_the_oldest() -> None:
+    cache = SessionCache(80)
+    for number in range(500):
+        cache.put(*entry(number, number % 7), START)
+        assert len(cache) <= 80
+    assert b"cookie499" in cache.table and b"cookie0" not in cache.table
+    for user_id in range(7):
+        cache.drop_user(user_id)
+    assert not cache.table and not cache.seen and not cache._cookies and not cache._keys_of_user
+
+
+def test_dropping_a_user_or_a_session_drops_that_and_no_other() -> None:
+    cache = SessionCache(80)
+    for number in range(10):
+        cache.put(*entry(number, number % 2), START)
+    cache.drop_user(0)
+    cache.drop_key(record(3).key)
+    cache.drop_key(record(77).key)
+    assert sorted(cache.table) == [b"cookie1", b"cookie5", b"cookie7", b"cookie9"]
+    assert record(1).key in cache and record(3).key not in cache
+
+
+def test_one_session_under_two_cookies_is_dropped_under_both() -> None:
+    cache = SessionCache(80)
+    _, session = entry(1, 1)
+    cache.put(b"signed with the old secret", session, START)
+    cache.put(b"signed with the new secret", session, START)
+    cache.drop_key(session.record.key)
+    assert not cache.table and not cache._keys_of_user
+
+
+def test_putting_again_does_not_set_activity_back() -> None:
+    cache = SessionCache(80)
+    cookie, session = entry(1, 1)
+    cache.put(cookie, session, START)
+    cache.seen[session.record.key] = START + 50
+    cache.put(cookie, session, START)
+    assert cache.seen[session.record.key] == START + 50
+
+
+def test_the_garbage_collector_does_not_follow_the_entries() -> None:
+    cache = SessionCache(80)
+    for number in range(50):
+        cache.put(*entry(number, number), START)
+    for _ in range(4):  # a tuple is let go when its parts were
+        gc.collect()
+    assert not any(gc.is_tracked(held) for held in cache.table.values())
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "touch", "step up", "end", "end user", "end others", "wait"]),
+        st.integers(0, 5),
+        st.sampled_from([0.0, 1.0, 9.0, 300.0, 899.0, 900.0]),
+    ),
+    min_size=3,
+    max_size=10,
+)
+
+
+class Play:
+    """The same story told to a process with a cache; one without judges it."""
+
+    def __init__(self, world: World, cached: SessionManager, user_ids: list[int]) -> None:
+        self.world, self.cached, self.users = world, cached, user_ids
+        self.known: list[tuple[Session, bytes]] = []
+
+    async def step(self, what: str, number: int, seconds: float) -> None:
+        manager = self.cached
+        self.world.clock.now += seconds
+        now = self.world.clock.now
+        user_id = self.users[number % 2]
+        if what == "start":
+            self.known.append(await sign_in(manager, user_id))
+        elif what == "end user":
+            await manager.end_user(user_id, EndReason.REVOKED)
+        elif self.known and what != "wait":
+            session, cookie = self.known[number % len(self.known)]
+            alive = isinstance(await ask(manager, cookie, now), Session)
+            if what == "touch" and alive:
+                manager.touch(session, now)
+            elif what == "end":
+                await manager.end(session, EndReason.SIGNED_OUT)
+            elif what == "end others":
+                await manager.end_user(session.user.id, EndReason.REVOKED, keep=session.record.key)
+            elif what == "step up" and alive:
+                await self._step_up(session)
+
+    async def _step_up(self, session: Session) -> None:
+        try:
+            stepped, cookie = await self.cached.step_up(session, method="otp")
+        except SessionOver:
+            return
+        self.known.append((stepped, cookie.encode()))
+
+
+@settings(max_examples=15, deadline=None)
+@given(STEPS)
+def test_cache_and_store_are_of_one_opinion(steps: list[tuple[str, int, float]]) -> None:
+    async def story(folder: Path) -> None:
+        world = World(folder)
+        try:
+            judge = await world.process(running=False)
+            cached = await world.process(interval=NEVER, monotonic=lambda: 0.0, cache_size=4)
+            users = [await world.add_user("pat"), await world.add_user("kim", "two factors")]
+            told = Play(world, cached, users)
+            for step in steps:
+                await told.step(*step)
+                await cached._activity.flush()
+                for _, cookie in told.known:
+                    mine = await ask(cached, cookie, world.clock.now)
+                    theirs: Any = await judge.load(cookie, world.clock.now)
+                    assert mine == theirs, step
+        finally:
+            await world.close()
+        assert world.errors == []
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(story(Path(folder)))

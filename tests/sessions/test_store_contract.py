@@ -1,0 +1,218 @@
+"""What every session store must do; each store is one more parameter of `store`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatekeeper.core.errors import StoreUnavailable
+from gatekeeper.core.protocols import SessionStore
+from gatekeeper.core.session import EndReason
+from gatekeeper.sessions.sql import SqlSessionStore
+from tests.sessions.support import START, World, record
+
+Story = Callable[[SessionStore], Coroutine[Any, Any, None]]
+Run = Callable[[Story], None]
+
+
+async def _on_sqlite(folder: Path, story: Story) -> None:
+    world = World(folder)
+    try:
+        for login in ("pat", "kim"):
+            await world.add_user(login)
+        await story(SqlSessionStore(await world.database()))
+    finally:
+        await world.close()
+
+
+@pytest.fixture(params=[_on_sqlite], ids=["sqlite"])
+def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr("gatekeeper.sessions.sql.BATCH", 3)
+    return lambda story: asyncio.run(request.param(tmp_path, story))
+
+
+def test_what_was_created_is_found_as_it_was(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        made = record(remembered=True, second_factor_at=START, methods="pwd otp", user_agent="ü" * 300)
+        await store.create(made)
+        assert await store.get(made.key) == made
+        assert await store.get(record(2).key) is EndReason.UNKNOWN
+
+    run(story)
+
+
+@pytest.mark.parametrize("reason", [EndReason.SIGNED_OUT, EndReason.REVOKED])
+def test_an_ended_session_says_why_and_ends_once(run: Run, reason: EndReason) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record())
+        assert await store.end(record().key, reason, START + 1)
+        assert await store.get(record().key) is reason
+        assert not await store.end(record().key, EndReason.SIGNED_OUT, START + 2)
+        assert await store.get(record().key) is reason
+        assert not await store.end(record(2).key, reason, START)
+
+    run(story)
+
+
+def test_activity_moves_forward_only_and_revives_nothing(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        key = record().key
+        await store.create(record())
+        await store.touch([(key, START + 10), (record(9).key, START)])
+        await store.touch([(key, START + 5)])
+        assert await store.get(key) == record(last_seen_at=START + 10)
+        await store.end(key, EndReason.REVOKED, START + 11)
+        await store.touch([(key, START + 20)])
+        assert await store.get(key) is EndReason.REVOKED
+        await store.touch([])
+
+    run(story)
+
+
+def test_an_end_by_time_gives_way_to_later_activity(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        key = record().key
+        await store.create(record())
+        await store.touch([(key, START + 10)])
+        assert not await store.end(key, EndReason.IDLE, START + 900, seen=START)
+        assert await store.end(key, EndReason.IDLE, START + 910, seen=START + 10)
+        assert await store.get(key) is EndReason.IDLE
+
+    run(story)
+
+
+def test_a_replaced_id_answers_until_its_grace_is_over_and_is_not_listed(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        old, new = record(1), record(2, second_factor_at=START)
+        await store.create(old)
+        assert await store.replace(old.key, new, grace_until=START + 10)
+        assert await store.get(old.key) == old._replace(grace_until=START + 10)
+        assert await store.get(new.key) == new
+        assert await store.list(1) == [new]
+
+    run(story)
+
+
+def test_an_id_is_replaced_once_and_never_when_it_is_over(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record(1))
+        assert await store.replace(record(1).key, record(2), grace_until=START + 10)
+        assert not await store.replace(record(1).key, record(3), grace_until=START + 10)
+        await store.end(record(2).key, EndReason.SIGNED_OUT, START)
+        assert not await store.replace(record(2).key, record(4), grace_until=START + 10)
+        assert not await store.replace(record(8).key, record(5), grace_until=START + 10)
+        for number in (3, 4, 5):
+            assert await store.get(record(number).key) is EndReason.UNKNOWN
+
+    run(story)
+
+
+@pytest.mark.parametrize("ended", [1, 2, 3])
+def test_ending_any_id_of_a_session_ends_all_its_ids(run: Run, ended: int) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record(1))
+        await store.create(record(7))
+        for number in (1, 2):
+            await store.replace(record(number).key, record(number + 1), grace_until=START + 10)
+        assert await store.end(record(ended).key, EndReason.SIGNED_OUT, START + 1)
+        for number in (1, 2, 3):
+            assert await store.get(record(number).key) is EndReason.SIGNED_OUT
+        assert await store.get(record(7).key) == record(7)
+
+    run(story)
+
+
+def test_ending_a_user_leaves_others_and_the_kept_session(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record(1))
+        await store.create(record(2))
+        await store.replace(record(2).key, record(3), grace_until=START + 10)
+        await store.create(record(4))
+        await store.create(record(5, user_id=2))
+        assert await store.end_user(1, EndReason.REVOKED, START + 1, keep=record(3).key) == 2
+        assert await store.get(record(1).key) is EndReason.REVOKED
+        assert await store.get(record(4).key) is EndReason.REVOKED
+        # The kept session goes on under the user's new epoch, its old id for the rest of its grace.
+        assert await store.get(record(3).key) == record(3, epoch=1)
+        assert await store.get(record(2).key) == record(2, epoch=1, grace_until=START + 10)
+        assert await store.get(record(5, user_id=2).key) == record(5, user_id=2)
+        assert await store.end_user(1, EndReason.REVOKED, START + 2) == 1
+        assert await store.list(1) == []
+        assert [found.key for found in await store.list()] == [record(5).key]
+
+    run(story)
+
+
+def test_what_is_over_by_time_is_written_down_with_its_reason(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record(1, at=START))
+        await store.create(record(2, at=START, last_seen_at=START + 9_000))
+        await store.create(record(3, at=START + 5_000, last_seen_at=START + 5_000))
+        await store.create(record(4, at=START + 9_000, last_seen_at=START + 9_000))
+        await store.create(record(5, at=START + 9_000, last_seen_at=START + 9_000))
+        await store.replace(record(5).key, record(6, at=START + 9_000), grace_until=START + 9_010)
+        ended = await store.expire(START + 9_010, created_before=START, seen_before=START + 5_000)
+        assert ended == 4
+        said = [await store.get(record(number).key) for number in range(1, 7)]
+        assert [entry if isinstance(entry, EndReason) else "alive" for entry in said] == [
+            EndReason.ABSOLUTE,
+            EndReason.ABSOLUTE,
+            EndReason.IDLE,
+            "alive",
+            EndReason.REPLACED,
+            "alive",
+        ]
+
+    run(story)
+
+
+def test_purging_forgets_what_is_over_and_nothing_else(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        for number in range(5):
+            await store.create(record(number, at=START))
+        await store.create(record(9_001, at=START + 50))
+        await store.create(record(9_002, at=START + 50))
+        await store.end(record(9_002).key, EndReason.SIGNED_OUT, START + 60)
+        for ended_before, remembered in ((START + 60, EndReason.SIGNED_OUT), (START + 61, EndReason.UNKNOWN)):
+            await store.purge(created_before=START + 1, seen_before=START + 1, ended_before=ended_before)
+            assert await store.get(record(9_002).key) is remembered
+        assert await store.list() == [record(9_001, at=START + 50)]
+
+    run(story)
+
+
+def test_remembered_sessions_know_neither_time_out(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record(1, remembered=True))
+        late = START + 10 * 86_400.0
+        assert await store.expire(late, created_before=late, seen_before=late) == 0
+        assert await store.purge(created_before=late, seen_before=late, ended_before=late) == 0
+        assert await store.get(record(1).key) == record(1, remembered=True)
+
+    run(story)
+
+
+def test_a_store_that_is_gone_says_so(run: Run, tmp_path: Path) -> None:
+    async def story() -> None:
+        world = World(tmp_path)
+        store = SqlSessionStore(await world.database())
+        await world.close()
+        for work in (
+            store.get(b"k"),
+            store.create(record()),
+            store.replace(b"k", record(), grace_until=START),
+            store.touch([(b"k", START)]),
+            store.end(b"k", EndReason.REVOKED, START),
+            store.end_user(1, EndReason.REVOKED, START),
+            store.list(),
+            store.expire(START, created_before=START, seen_before=START),
+            store.purge(created_before=START, seen_before=START, ended_before=START),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await work
+
+    asyncio.run(story())
