@@ -26,6 +26,10 @@ SIBLING_SECONDS = 60
 """How far apart two tabs that opened at once may have been given their values."""
 
 
+_OWN_SITES = (None, "same-origin", "none")
+"""Sec-Fetch-Site of our own forms; None from browsers that do not send it."""
+
+
 class Verdict(Enum):
     """What is to be thought of a posted form."""
 
@@ -78,16 +82,21 @@ class Csrf:
         value = _Value(int(self._clock()), random_source.token_urlsafe(18))
         return FormToken(_sign(self._field_signer, value), _sign(self._cookie_signer, value))
 
-    def keep(self, response: Response, token: FormToken) -> None:
-        """Set the cookie when it is a new one; it lives as long as the browser runs."""
-        if token.new_cookie is not None:
+    def keep(self, request: Request, response: Response, token: FormToken) -> None:
+        """Set the cookie when it is a new one; it lives as long as the browser runs.
+
+        Not in answer to another site's form: browsers send that without our cookies (SameSite), so it only
+        looks as if there were none, and a new one would make the forms in all open tabs stale.
+        """
+        foreign = request.headers.get("sec-fetch-site") not in _OWN_SITES
+        if token.new_cookie is not None and (request.method in ("GET", "HEAD") or not foreign):
             set_cookie(response, self._cookies.csrf, token.new_cookie, secure=self._cookies.secure)
 
     def check(self, request: Request, form: Mapping[str, str]) -> Verdict:
         """Judge a posted form. Only GENUINE may change anything."""
         site = request.headers.get("sec-fetch-site")
         origins = request.headers.getlist("origin")
-        if site not in (None, "same-origin", "none") or not self._origins.issuperset(origins):
+        if site not in _OWN_SITES or not self._origins.issuperset(origins):
             return Verdict.FOREIGN
         raw = find_cookie(request.scope["headers"], self._cookie_name)
         if raw is None:

@@ -63,5 +63,5 @@ class Pages:
             template, csrf=token.field, request_id=context_of(request).request_id, **values
         )
         response = HTMLResponse(html, status_code=status, headers=dict(headers or {}))
-        self._csrf.keep(response, token)
+        self._csrf.keep(request, response, token)
         return response

@@ -47,7 +47,10 @@ class SignOutPages:
         """End the session, then say so; with `then=login` on to sign in as somebody else."""
         posted = await self._guard.read(request)
         session = context_of(request).session
-        if posted.problem and session is not None:
+        if posted.problem:
+            if session is None:
+                # Another site's form comes without our cookies (SameSite): it must not clear them either.
+                return see_other(f"{self._prefix}/signed-out")
             return self._pages.answer(
                 request, "logout.html", status=403, user=session.user, problem=posted.problem
             )

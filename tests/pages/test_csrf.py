@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gatekeeper.audit.events import EventKind
+from gatekeeper.core.context import Refusal
 from tests.pages.support import (
     ADA,
     COOKIES,
@@ -170,6 +171,17 @@ def test_a_form_of_another_origin_is_refused_whatever_it_holds(headers: dict[str
         assert "This form came from another address" in answer.text
         assert not house.sign_in.asked and not house.sessions.live
         assert house.audit.events[0][1]["details"]["why"] == "foreign"
+        assert set_cookies(answer) == []
+
+    run(story)
+
+
+def test_another_sites_form_does_not_replace_the_value_of_open_tabs() -> None:
+    async def story() -> None:
+        house = House(refusals={"/x": Refusal(403, "forbidden")})
+        for path in ("/_gate/login", "/x"):
+            answer = await Browser(house).post(path, _fields("x"), headers={"sec-fetch-site": "cross-site"})
+            assert answer.status_code == 403 and set_cookies(answer) == []
 
     run(story)
 
@@ -195,6 +207,10 @@ def test_a_new_secret_in_front_keeps_open_forms_and_a_lost_one_makes_them_stale(
         moved = Browser(rotated)
         moved.http.cookies = browser.http.cookies
         assert (await moved.post("/_gate/login", _fields(csrf))).status_code == 303
+        fresh = Browser(house.with_secrets("a new secret of at least thirty-two b"))
+        fresh.http.cookies.update((await Browser(rotated).get("/_gate/login")).cookies)
+        page = await fresh.get("/_gate/login")
+        assert set_cookies(page) == [], "the first secret signs"
         lost = Browser(house.with_secrets("a new secret of at least thirty-two b"))
         lost.http.cookies = browser.http.cookies
         answer = await lost.post("/_gate/login", _fields(csrf))

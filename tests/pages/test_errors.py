@@ -71,6 +71,9 @@ def test_trying_again_is_offered_only_where_it_is_harmless() -> None:
         browser = Browser(house)
         assert '<a class="btn p" href="/slow?a=1">Try again</a>' in (await browser.get("/slow?a=1")).text
         assert "Try again" not in (await browser.post("/slow", {"a": "b"})).text
+        assert "Try again" not in (await browser.get("/_gate/nothing")).text
+        house.refusals["/gone"] = Refusal(404, "not_found")
+        assert "Try again" not in (await browser.get("/gone")).text
 
     run(story)
 

@@ -154,6 +154,13 @@ def test_going_back_after_signing_out_shows_nothing_private(page: Page, site: Si
         expect(page.get_by_text("You are signed in as Ada")).to_have_count(0)
 
 
+def test_a_page_out_of_the_back_forward_cache_is_asked_for_anew(page: Page, site: Site) -> None:
+    """Headless Chromium does not keep these pages itself, so the event is made by hand."""
+    page.goto(f"{site.origin}/_gate/signed-out")
+    with page.expect_navigation():
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+
+
 def test_the_keyboard_alone_is_enough(page: Page, site: Site) -> None:
     page.goto(f"{site.origin}/_gate/login?next=/forbidden")
     expect(page.locator("#login")).to_be_focused()

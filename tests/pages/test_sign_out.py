@@ -64,6 +64,31 @@ def test_another_sites_form_signs_nobody_out() -> None:
     run(story)
 
 
+def test_another_sites_form_does_not_clear_cookies_that_it_comes_without() -> None:
+    """SameSite=Lax: the browser leaves our cookies out, but would take an order to forget them."""
+
+    async def story() -> None:
+        house = House()
+        browser = Browser(house)
+        for headers in ({"sec-fetch-site": "cross-site", "origin": "https://evil.example"}, {}):
+            answer = await browser.post("/_gate/logout", {"then": "login"}, headers=headers)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/_gate/signed-out")
+            assert set_cookies(answer) == [] and "clear-site-data" not in answer.headers
+
+    run(story)
+
+
+def test_signing_out_leads_to_no_other_site() -> None:
+    async def story() -> None:
+        browser = Browser(House())
+        await browser.sign_in()
+        csrf = hidden(await browser.get("/_gate/logout"), "csrf")
+        fields = {"csrf": csrf, "then": "login", "next": "//evil.example/"}
+        assert (await browser.post("/_gate/logout", fields)).headers["location"] == "/_gate/login?next=/"
+
+    run(story)
+
+
 def test_a_store_that_is_down_does_not_pretend() -> None:
     async def story() -> None:
         house = House()
