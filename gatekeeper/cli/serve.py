@@ -106,7 +106,12 @@ def make_server_config(app: Gatekeeper, limits: ServerLimits) -> uvicorn.Config:
 
 def make_server_limits(settings: Settings, descriptors: int) -> ServerLimits:
     """The configured limits, and no more clients than there are descriptors for."""
-    wanted = ServerLimits(body=settings.limits.request_body, exempt=settings.proxy_networks)
+    wanted = ServerLimits(
+        body=settings.limits.request_body,
+        connections=settings.limits.connections,
+        connections_per_client=settings.limits.connections_per_client,
+        exempt=settings.proxy_networks,
+    )
     upstream = settings.upstream.max_connections if settings.upstream is not None else 0
     return fit_to_descriptors(wanted, descriptors, upstream=upstream)
 

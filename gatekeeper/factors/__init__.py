@@ -1,0 +1,1 @@
+"""Second factors: one file for each, behind one protocol."""

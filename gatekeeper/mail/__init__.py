@@ -1,0 +1,1 @@
+"""Mail: kinds, templates, the outbox and its transports."""
