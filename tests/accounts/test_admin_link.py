@@ -39,7 +39,7 @@ def test_the_link_makes_the_first_administrator(tmp_path: Path) -> None:
         assert await w.link.valid(token)
         admin = await redeem(w, token)
         assert admin.roles == (ROLE,) == ("gatekeeper-admin",)
-        assert await w.sign_in.password(LOGIN, PASSWORD) == admin
+        assert (await w.sign_in.password(LOGIN, PASSWORD)).id == admin.id
         used = next(
             row for row in await w.rows(tables.audit_events) if row["kind"] == "administrator_link.used"
         )
