@@ -9,7 +9,7 @@ import pytest
 
 from gatekeeper.core.session import EndReason, Session
 from gatekeeper.storage.revocations import revoke_user, user_changed
-from tests.sessions.support import START, World, ask, eventually, play, sign_in
+from tests.sessions.support import NEVER, START, World, ask, eventually, play, sign_in
 
 
 class Stream:
@@ -65,7 +65,7 @@ def test_a_time_out_and_a_changed_name_cut_nothing_but_a_later_revocation_does(t
 
 def test_a_session_revoked_before_it_was_watched_is_cut_all_the_same(tmp_path: Path) -> None:
     async def story(world: World) -> None:
-        manager = await world.process()
+        manager = await world.process(interval=NEVER)
         session, _ = await sign_in(manager, await world.add_user())
         await manager.end(session, EndReason.REVOKED)
         stream = Stream()
