@@ -1,0 +1,115 @@
+"""Posting a mail: one row in the caller's transaction, its content encrypted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import sqlalchemy as sa
+import structlog
+
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.secretbox import SecretBox
+from gatekeeper.core.session import UserRecord
+from gatekeeper.mail.kinds import SPECS, MailKind, check_values
+from gatekeeper.storage.tables import outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from gatekeeper.storage.engine import Database
+
+PURPOSE = "outbox"
+"""Of the SecretBox that seals what waits."""
+SUPERSEDED = "superseded"
+
+log = structlog.get_logger("gatekeeper.mail")
+
+
+class Content(NamedTuple):
+    """What a waiting mail is made from, when it is sent."""
+
+    login: str
+    name: str
+    values: dict[str, str]
+
+
+class Outbox:
+    """Takes mails for sending. Nothing is posted while `enabled` is false: no mail is configured."""
+
+    def __init__(self, db: Database, box: SecretBox, clock: Clock, *, enabled: bool = True) -> None:
+        """`box` is the one for PURPOSE. `enabled` says whether something sends what is posted."""
+        self.enabled = enabled
+        self._db = db
+        self._box = box
+        self._clock = clock
+        self._warned = False
+        self._on_post: list[Callable[[], None]] = []
+
+    def on_post(self, wake: Callable[[], None]) -> None:
+        """Call `wake` at each post, which is before its transaction commits."""
+        self._on_post.append(wake)
+
+    async def post(
+        self,
+        conn: AsyncConnection,
+        kind: MailKind,
+        *,
+        user: UserRecord,
+        values: Mapping[str, str] | None = None,
+        expires_at: float | None = None,
+        recipient: str | None = None,
+    ) -> bool:
+        """Store one mail to `user` (or to `recipient`); it is sent once the transaction of `conn` commits.
+
+        `values` as `kinds.SPECS` says; `expires_at` (seconds since the epoch) defaults to the kind's lifetime.
+        Returns False when there is no address or no mail is configured. Raises ValueError for wrong values,
+        StoreUnavailable.
+        """
+        values = dict(values or {})
+        check_values(kind, values)
+        if not self.enabled:
+            self._warn()
+            return False
+        address = user.email if recipient is None else recipient
+        if not address:
+            return False
+        now = self._clock()
+        if SPECS[kind].newest_only:
+            await conn.execute(
+                sa.update(outbox)
+                .where(
+                    outbox.c.kind == kind.value, outbox.c.user_id == user.id, outbox.c.content.is_not(None)
+                )
+                .values(content=None, given_up=SUPERSEDED)
+            )
+        await conn.execute(
+            sa.insert(outbox).values(
+                kind=kind.value,
+                user_id=user.id,
+                recipient=address,
+                content=seal(self._box, Content(user.login, user.name, values)),
+                created_at=now,
+                expires_at=now + SPECS[kind].lifetime if expires_at is None else expires_at,
+                next_attempt_at=now,
+            )
+        )
+        for wake in self._on_post:
+            wake()
+        return True
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning("no mail is sent: the configuration has no `mail` section")
+
+
+def seal(box: SecretBox, content: Content) -> bytes:
+    """The bytes for the `content` column."""
+    return box.seal(json.dumps(content._asdict(), ensure_ascii=False).encode("utf-8"))
+
+
+def unseal(box: SecretBox, sealed: bytes) -> Content:
+    """The content again. Raises SealBroken."""
+    return Content(**json.loads(box.open(sealed)))
