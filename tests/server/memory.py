@@ -108,18 +108,18 @@ class Bench:
         protocol.connection_made(transport)
         return protocol, transport
 
-    async def pass_time(self, seconds: float) -> None:
-        """Move the clock in steps of a second, sweeping after each."""
+    async def pass_time(self, seconds: float, step: float = 1) -> None:
+        """Move the clock in steps, sweeping after each."""
         end = self.now + seconds
         while self.now < end:
-            self.now = min(end, self.now + 1)
+            self.now = min(end, self.now + step)
             self.registry.sweep(self.now)
             await settle()
 
 
-async def settle() -> None:
+async def settle(rounds: int = 12) -> None:
     """Let everything that can run do so."""
-    for _ in range(12):
+    for _ in range(rounds):
         await asyncio.sleep(0)
 
 

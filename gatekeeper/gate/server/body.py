@@ -127,8 +127,8 @@ class ChunkedBody:
         if not line:
             self._state = _DONE
             return
-        name, colon, value = line.partition(b":")
-        if not colon or _TEXT_BEGUN.fullmatch(value) is None or value.endswith(b"\r"):
+        name, colon, _ = line.partition(b":")
+        if not colon or _TEXT_BEGUN.fullmatch(line) is None or line.endswith(b"\r"):
             raise RequestRejected(400, "trailer")
         fields.lower_name(name)
         self._add_overhead(len(line) + 2)

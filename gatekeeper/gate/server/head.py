@@ -168,7 +168,7 @@ def _check_line(data: bytes | bytearray, limits: ServerLimits) -> bool:
     """Judge the request line as far as it is there; whether it is complete."""
     stop = limits.request_line + 2
     end = data.find(b"\r\n", 0, stop)
-    if _BAD_BYTE.search(data, 0, stop if end < 0 else end) is not None:
+    if _BAD_BYTE.search(data, 0, stop if end < 0 else end + 1) is not None:
         raise bad_request("control_byte")
     if end < 0:
         if len(data) >= stop:
