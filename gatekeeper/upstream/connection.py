@@ -10,7 +10,7 @@ from typing import Any, cast
 import httptools
 
 from gatekeeper.core.errors import UpstreamFailure
-from gatekeeper.upstream.framing import NO_BODY, UNTIL_EOF, invalid, read_head
+from gatekeeper.upstream.framing import NO_BODY, UNTIL_EOF, invalid, read_head, translated
 from gatekeeper.upstream.limits import UpstreamLimits
 from gatekeeper.upstream.ports import ConnectionOwner, ExchangeSink
 from gatekeeper.upstream.rewrite import Rewriter
@@ -183,7 +183,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._feed_head(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, UpstreamFailure) as error:
             if not self._complete:
-                self._fail(_translated(error))
+                self._fail(translated(error))
                 return
             # What follows a whole answer is nobody's; it costs the connection, not the answer.
             self._doubtful = True
@@ -347,9 +347,3 @@ class UpstreamConnection(asyncio.Protocol):
             self._retired = True
             self.deadline = NEVER
             self._owner.retired(self)
-
-
-def _translated(error: Exception) -> UpstreamFailure:
-    """The parser wraps what a callback raises."""
-    cause = error if isinstance(error, UpstreamFailure) else error.__context__
-    return cause if isinstance(cause, UpstreamFailure) else invalid(str(error))

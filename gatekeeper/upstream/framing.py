@@ -177,6 +177,12 @@ def invalid(what: str) -> UpstreamFailure:
     return UpstreamFailure(502, "upstream_invalid", f"invalid response: {what}")
 
 
+def translated(error: Exception) -> UpstreamFailure:
+    """What a parser's error means; the parser wraps what one of its callbacks raised."""
+    cause = error if isinstance(error, UpstreamFailure) else error.__context__
+    return cause if isinstance(cause, UpstreamFailure) else invalid(str(error))
+
+
 def _idle_hint(value: bytes) -> float | None:
     found = _KEEP_ALIVE_TIMEOUT.search(value)
     return float(found[1]) if found else None
