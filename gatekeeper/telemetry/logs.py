@@ -17,6 +17,11 @@ _SECRET_KEYS = frozenset(
     "recovery_code client_secret assertion session_id".split()
 )
 
+# Local variables hold passwords and tokens: a traceback in the log is places alone.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: no value under a secret's name leaves the process."""
@@ -45,9 +50,21 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
     ]
     rendering: list[Any]
     if resolve_format(form, stream) == "json":
-        rendering = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        rendering = [
+            # Never with local variables: they hold settings, passwords, cookies.
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
     else:
-        rendering = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")]
+        rendering = [
+            structlog.dev.ConsoleRenderer(
+                colors=stream.isatty(),
+                timestamp_key="time",
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
