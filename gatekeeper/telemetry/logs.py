@@ -17,11 +17,6 @@ _SECRET_KEYS = frozenset(
     "recovery_code client_secret assertion session_id".split()
 )
 
-# Local variables hold passwords and tokens: a traceback in the log is places alone.
-_TRACEBACKS = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-)
-
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog processor: no value under a secret's name leaves the process."""
