@@ -90,12 +90,23 @@ class EchoApplication:
 async def application(handler: Callable[[ServerConnection], Any], **options: Any) -> AsyncIterator[int]:
     """A `websockets` server; its port."""
     options.setdefault("max_size", MESSAGE_MAX)
-    server: Server = await serve(handler, "127.0.0.1", 0, ping_interval=None, close_timeout=1, **options)
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def handle(connection: ServerConnection) -> None:
+        if (task := asyncio.current_task()) is not None:
+            tasks.add(task)
+        await handler(connection)
+
+    server: Server = await serve(handle, "127.0.0.1", 0, ping_interval=None, close_timeout=1, **options)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        await server.wait_closed()
+        try:
+            await asyncio.wait_for(server.wait_closed(), 5)
+        finally:  # a handler that waits for what a failed test did not do must not hang the run
+            for task in tasks:
+                task.cancel()
 
 
 def relay(port: int, **options: Any) -> WebSocketRelay:

@@ -88,14 +88,14 @@ async def until(condition: Callable[[], object], seconds: float = 3.0) -> None:
 def test_a_revoked_session_closes_both_sides_with_1008(road: str) -> None:
     async def story() -> None:
         echo = EchoApplication()
-        async with gated(road, echo.handle) as (session, port, _):
+        async with gated(road, echo.handle, closing_timeout=60) as (session, port, _):
             client = await RawClient.open(port)
             await client.send(masked(Opcode.TEXT, b"hello"))
             assert await client.frame() == (1, True, b"hello")
             session.revoke()
             assert await client.frame() == (8, True, b"\x03\xf0session ended")
             await client.send(masked(Opcode.TEXT, b"too late") + closing(1008))
-            assert await client.frame() is None
+            assert await asyncio.wait_for(client.frame(), 5) is None
             await client.close()
             await until(lambda: echo.closed)
             assert echo.closed == [(1008, "session ended")]
@@ -125,9 +125,10 @@ def test_whoever_ignores_the_close_is_cut_off_in_time(road: str) -> None:
             assert await client.frame() == (8, True, b"\x03\xf0session ended")
             if road == RAW:  # a stock server has a time limit of its own
                 with contextlib.suppress(ConnectionError):
-                    while not client.reader.at_eof():
-                        await client.send(masked(Opcode.TEXT, b"still here"))
-                        await asyncio.sleep(0.01)
+                    async with asyncio.timeout(5):
+                        while not client.reader.at_eof():
+                            await client.send(masked(Opcode.TEXT, b"still here"))
+                            await asyncio.sleep(0.01)
             await asyncio.wait_for(session.finished.wait(), 3)
             assert time.monotonic() - began < 2
             await client.close()
