@@ -1,6 +1,5 @@
-"""`python -m gatekeeper` is the `gatekeeper` command."""
+"""`python -m gatekeeper`."""
 
 from gatekeeper.cli import main
 
-if __name__ == "__main__":
-    main(prog_name="gatekeeper")
+main()

@@ -35,10 +35,10 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def settings_from(config: Path) -> Settings:
+def settings_from(config: Path, *, serving: bool = False) -> Settings:
     """The settings in `config`; every problem on a line of its own and exit code 1 when there are any."""
     try:
-        return load_settings(config, os.environ, create=False, needs_upstream=False)
+        return load_settings(config, os.environ, create=serving, needs_upstream=serving)
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)

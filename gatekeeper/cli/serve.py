@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -49,10 +50,8 @@ class _Server(StrictServer):
 @config_option
 def serve(config: Path) -> None:
     """Serve the application named in the configuration."""
-    settings = settings_from(config)
+    settings = settings_from(config, serving=True)
     logs.configure(settings.log.level, settings.log.format)
-    if settings.upstream is None:
-        raise click.ClickException(f"{config}: upstream: is missing: there is no application to protect")
     app = create_app(settings)
 
     def started() -> None:
@@ -74,6 +73,8 @@ def run_server(app: Gatekeeper, *, on_started: Callable[[], None] = lambda: None
     limits = make_server_limits(app.settings, raise_descriptor_limit())
     sockets = [listen_on(address) for address in app.settings.listen]
     server = _Server(make_server_config(app, limits), limits, on_started)
+    # uvicorn stops gracefully and then raises the signal once more: a stop that was asked for is no failure.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(server.serve(sockets=sockets))
