@@ -2,4 +2,4 @@
 
 from gatekeeper.cli import main
 
-main()
+main(prog_name="gatekeeper")
