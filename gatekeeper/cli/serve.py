@@ -82,7 +82,10 @@ def run_server(app: Gatekeeper, *, on_started: Callable[[], None] = lambda: None
         log.debug("interrupted")
     finally:
         for sock in sockets:
-            _close(sock)
+            sock.close()
+        for address in app.settings.listen:
+            if address.startswith("unix:"):
+                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
     return not server.started
 
 
@@ -156,10 +159,3 @@ def _remove_if_dead(path: Path) -> None:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
-
-
-def _close(sock: socket.socket) -> None:
-    path = sock.getsockname() if sock.fileno() >= 0 and sock.family == socket.AF_UNIX else None
-    sock.close()
-    if path:
-        Path(path).unlink(missing_ok=True)

@@ -252,7 +252,7 @@ class Gate:
         expected = isinstance(error, UpstreamFailure | SessionCut)
         if not expected:
             self._on_error(context.request_id, error)
-        if answer.started or scope["type"] == "websocket":
+        if answer.started:
             raise error
         if isinstance(error, UpstreamFailure):
             refusal = Refusal(error.status, error.reason)

@@ -310,6 +310,17 @@ def test_an_unreachable_application_is_a_page_with_a_reference() -> None:
     assert bench.errors == []
 
 
+def test_a_websocket_to_an_unreachable_application_is_refused_as_such() -> None:
+    bench = Bench()
+
+    async def unreachable(scope: Scope, receive: Receive, send: Send) -> None:
+        raise UpstreamFailure(502, "upstream_unreachable")
+
+    bench.app.behaviour = unreachable
+    reply = bench.ask("/live", cookie="ada", kind="websocket")
+    assert (reply.status, json.loads(reply.body)["error"]) == (502, "upstream_unreachable")
+
+
 def test_an_answer_that_breaks_off_is_never_ended_cleanly() -> None:
     bench = Bench()
 
