@@ -11,6 +11,12 @@ class EventKind(StrEnum):
 
     SIGN_IN_SUCCEEDED = "sign_in.succeeded"
     SIGN_IN_FAILED = "sign_in.failed"
+    PASSWORD_ACCEPTED = "sign_in.password_accepted"  # noqa: S105 - a name, not a secret
+    """The first factor is proved; `sign_in.succeeded` follows when every step is done."""
+    ACCOUNT_LOCKED = "account.locked"
+    ACCOUNT_UNLOCKED = "account.unlocked"
+    RATE_LIMITED = "rate_limited"
+    """Attempts of one kind reached their limit; the next ones are refused unseen for a while."""
     SIGNED_OUT = "sign_out"
     SESSION_REVOKED = "session.revoked"
     USER_ADDED = "user.added"

@@ -41,6 +41,19 @@ class Overloaded(Undecidable):
     reason = "overloaded"
 
 
+class RateLimited(GatekeeperError):
+    """Too many attempts of one kind from one client, for one account or in all: answered 429.
+
+    `retry_after` is in seconds (RFC 6585 section 4). Says nothing about the account.
+    """
+
+    reason = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many attempts")
+        self.retry_after = retry_after
+
+
 class UpstreamFailure(GatekeeperError):
     """The application could not be asked, or broke off before its answer began.
 

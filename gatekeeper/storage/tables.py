@@ -36,6 +36,8 @@ users = sa.Table(
     sa.Column("reminded_at", sa.Float),  # of the password's expiry, for the password of that time
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # since the last complete sign-in
     sa.Column("locked_at", sa.Float),
+    sa.Column("pending", sa.Integer, nullable=False, server_default="0"),  # attempts under way
+    sa.Column("pending_at", sa.Float),  # when the last of them began
     sqlite_autoincrement=True,  # an id is never given to a second person
 )
 
@@ -78,6 +80,16 @@ devices = sa.Table(  # browsers that have signed in to an account before
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
     sa.Column("trusted_until", sa.Float),
     sa.Column("user_agent", sa.Text, nullable=False, server_default=""),
+    sa.Column("locked_at", sa.Float),  # failures, pending and locks count as they do in users
+    sa.Column("pending", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("pending_at", sa.Float),
+)
+
+rates = sa.Table(  # token buckets, for clients and accounts by a keyed hash
+    "rates",
+    metadata,
+    sa.Column("bucket", sa.LargeBinary(16), primary_key=True),
+    sa.Column("full_at", sa.Float, nullable=False),  # when the last of what was taken is back
 )
 
 outbox = sa.Table(

@@ -42,6 +42,8 @@ def _columns() -> None:
         sa.Column("reminded_at", sa.Float),
         sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
         sa.Column("locked_at", sa.Float),
+        sa.Column("pending", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("pending_at", sa.Float),
     ):
         op.add_column("users", column)
     op.add_column("sessions", sa.Column("renewed_at", sa.Float, nullable=False, server_default="0"))
@@ -88,8 +90,17 @@ def _factors() -> None:
         sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
         sa.Column("trusted_until", sa.Float),
         sa.Column("user_agent", sa.Text, nullable=False, server_default=""),
+        sa.Column("locked_at", sa.Float),
+        sa.Column("pending", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("pending_at", sa.Float),
         sa.PrimaryKeyConstraint("hash", "user_id", name="pk_devices"),
         _owner("devices"),
+    )
+    op.create_table(
+        "rates",
+        sa.Column("bucket", sa.LargeBinary(16), nullable=False),
+        sa.Column("full_at", sa.Float, nullable=False),
+        sa.PrimaryKeyConstraint("bucket", name="pk_rates"),
     )
 
 

@@ -1,0 +1,178 @@
+"""How often something may be tried: per client network, per account, and in all. ASVS 5.0 V6.3.1.
+
+Each limit is a bucket that holds `count` attempts and fills again evenly over `period` (GCRA: one number a
+bucket). A bucket is a row that one statement checks and changes, so every process counts the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from gatekeeper.audit.events import EventKind
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.errors import RateLimited
+from gatekeeper.storage.tables import rates
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from gatekeeper.audit.log import AuditLog
+
+_SWEEP_EVERY = 256
+"""Attempts between two sweeps of buckets that are full again."""
+
+
+class Attempt(StrEnum):
+    """What is tried. The values go into the audit log."""
+
+    PASSWORD = "password"  # noqa: S105 - a name, not a secret
+    CODE = "code"
+    MAIL = "mail"
+    """A mail that somebody asks for without being signed in."""
+
+
+class Rate(NamedTuple):
+    """`count` at once, and as many again evenly spread over `period` seconds."""
+
+    count: int
+    period: float
+
+
+class Limits(NamedTuple):
+    """For one kind of attempt; None is no limit."""
+
+    client: Rate | None
+    """For one IPv4 address or one IPv6 /64."""
+    account: Rate | None
+    """For one login, whether it exists or not; also for one browser that is known to the account."""
+    total: Rate | None
+    """For everybody together."""
+
+
+DEFAULTS: Mapping[Attempt, Limits] = {
+    Attempt.PASSWORD: Limits(Rate(50, 300.0), Rate(20, 300.0), Rate(600, 60.0)),
+    Attempt.CODE: Limits(Rate(50, 300.0), Rate(10, 300.0), Rate(600, 60.0)),
+    Attempt.MAIL: Limits(Rate(20, 600.0), Rate(5, 3_600.0), Rate(300, 600.0)),
+}
+
+
+class Rates:
+    """Counts attempts in the caller's transaction."""
+
+    def __init__(
+        self,
+        audit: AuditLog,
+        clock: Clock,
+        *,
+        secret: str,
+        limits: Mapping[Attempt, Limits] = DEFAULTS,
+    ) -> None:
+        """`secret` keys the hash: people type passwords into the login field, which must not be kept."""
+        self._audit = audit
+        self._clock = clock
+        self._key = hashlib.sha256(b"gatekeeper rates " + secret.encode("utf-8")).digest()
+        self._limits = limits
+        self._taken = 0
+
+    async def take(
+        self,
+        conn: AsyncConnection,
+        what: Attempt,
+        *,
+        account: str,
+        client: str = "",
+        device: bytes | None = None,
+        request_id: str = "",
+    ) -> None:
+        """Count one attempt of the kind `what`.
+
+        `account` is how the caller names it (a login key, whether it exists or not). `device` is given for a
+        browser that is known to the account: it has a limit of its own and no other, so that nobody's
+        attempts elsewhere keep the owner out. Raises `RateLimited`, `StoreUnavailable`; the caller lets
+        `RateLimited` end its transaction, so that an attempt that was refused counts nowhere.
+        """
+        limits = self._limits[what]
+        if device is not None:
+            wanted = [("device", limits.account, device.hex() + account)]
+        else:
+            wanted = [
+                ("total", limits.total, ""),
+                ("client", limits.client, network_of(client)),
+                ("account", limits.account, account),
+            ]
+        now = self._clock()
+        await self._sweep(conn, now)
+        for scope, rate, subject in wanted:
+            if rate is not None and await self._take(conn, self._bucket(what, scope, subject), rate, now):
+                await self._audit.record(
+                    EventKind.RATE_LIMITED,
+                    client=client,
+                    request_id=request_id,
+                    details={"what": what.value, "scope": scope},
+                    conn=conn,
+                )
+
+    async def _take(self, conn: AsyncConnection, bucket: bytes, rate: Rate, now: float) -> bool:
+        """Take one; whether it was the last for now. Raises `RateLimited`."""
+        cost = rate.period / rate.count
+        latest = now + rate.period
+        # More than a whole bucket can only be missing when the clock was set back or the limit changed: then
+        # the bucket is taken for empty from now on, or it would stay so for as long as the clock went back.
+        filled = sa.case(
+            (rates.c.full_at > latest + cost / 1e6, latest),
+            else_=sa.func.max(rates.c.full_at, now) + cost,
+        )
+        statement = (
+            insert(rates)
+            .values(bucket=bucket, full_at=now + cost)
+            .on_conflict_do_update(
+                index_elements=[rates.c.bucket],
+                set_={"full_at": filled},
+                where=filled <= latest + cost / 1e6,
+            )
+            .returning(rates.c.full_at)
+        )
+        full_at = (await conn.execute(statement)).scalar_one_or_none()
+        if full_at is None:
+            raise RateLimited(await self._wait(conn, bucket, latest - cost))
+        return bool(full_at > latest - cost)
+
+    async def _wait(self, conn: AsyncConnection, bucket: bytes, free_at: float) -> int:
+        """Seconds until the bucket holds one again."""
+        query = sa.select(rates.c.full_at).where(rates.c.bucket == bucket)
+        full_at: float = (await conn.execute(query)).scalar_one()
+        return max(1, math.ceil(full_at - free_at))
+
+    async def _sweep(self, conn: AsyncConnection, now: float) -> None:
+        self._taken += 1
+        if self._taken % _SWEEP_EVERY == 0:
+            await conn.execute(sa.delete(rates).where(rates.c.full_at <= now))
+
+    def _bucket(self, what: Attempt, scope: str, subject: str) -> bytes:
+        text = f"{what.value} {scope} {subject}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, text, "sha256")[:16]
+
+
+def network_of(client: str) -> str:
+    """What counts as one client: an IPv4 address, or the /64 that an IPv6 customer has to themselves.
+
+    Whatever is no address (a unix socket) is one client.
+    """
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.IPv6Address(int(address) >> 64 << 64))
+    return str(address)
