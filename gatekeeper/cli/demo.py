@@ -36,12 +36,16 @@ _PROBE_SECONDS = 2.0
 log = structlog.get_logger("gatekeeper")
 
 
+def _clone() -> Path | None:
+    """The clone of the repository that this runs from, if any."""
+    folder = Path(gatekeeper.__file__).resolve().parent.parent
+    return folder if (folder / "run").is_file() else None
+
+
 def default_data_dir() -> Path:
     """`demo-data` in a clone of the repository; where programs keep their data otherwise."""
-    clone = Path(gatekeeper.__file__).resolve().parent.parent
-    if (clone / "pyproject.toml").is_file():
-        return clone / "demo-data"
-    return Path(click.get_app_dir("gatekeeper-demo"))
+    clone = _clone()
+    return clone / "demo-data" if clone is not None else Path(click.get_app_dir("gatekeeper-demo"))
 
 
 def _listen(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
@@ -203,6 +207,7 @@ def _answers(upstream: str) -> bool:
 def _banner(settings: Settings, data_dir: Path, token: str | None, mailbox: int, *, sample: bool) -> str:
     url, prefix = settings.public_url, settings.prefix
     behind = "a sample application" if sample else settings.upstream.url if settings.upstream else ""
+    command = "./run" if _clone() else "gatekeeper"
     lines = ["", f"  Gatekeeper stands in front of {behind}", "", f"  Open      {url}/"]
     if token is not None:
         lines += [
@@ -213,7 +218,7 @@ def _banner(settings: Settings, data_dir: Path, token: str | None, mailbox: int,
         f"  Sign out  {url}{prefix}/logout",
         f"  Mails     http://127.0.0.1:{mailbox}/ shows what Gatekeeper mails (nothing yet)",
         f"  Data      {data_dir} (--fresh forgets it)",
-        f"  Accounts  gatekeeper user add LOGIN --config {data_dir / 'gatekeeper.yaml'}",
+        f"  Accounts  {command} user add LOGIN --config {data_dir / 'gatekeeper.yaml'}",
         "",
         "  Ctrl-C ends it.",
         "",

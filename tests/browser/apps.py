@@ -191,7 +191,9 @@ def _serve_marimo(folder: Path) -> Iterator[int]:
 
 
 def _use_marimo(page: Page, address: str, _folder: Path) -> None:
-    page.goto(f"{address}/")
+    with page.expect_websocket() as socket:
+        page.goto(f"{address}/")
+    assert socket.value.url.startswith(address.replace("http", "ws", 1))
     expect(page.get_by_text("Greetings, nobody!")).to_be_visible(timeout=30_000)
     page.get_by_label("Your name").fill("Ann")
     page.get_by_label("Your name").press("Enter")
