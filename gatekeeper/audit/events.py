@@ -30,6 +30,8 @@ class EventKind(StrEnum):
     ADMINISTRATOR_LINK_REFUSED = "administrator_link.refused"
     FORM_REFUSED = "form.refused"
     """A form came without its CSRF token or from another site."""
+    MAIL_GIVEN_UP = "mail.given_up"
+    """A mail will never be sent: refused for good, expired while waiting, or unreadable."""
 
 
 class Source(NamedTuple):

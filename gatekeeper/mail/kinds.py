@@ -57,7 +57,7 @@ SPECS: Mapping[MailKind, Spec] = {
         may=frozenset({"password"}),
         newest_only=True,
     ),
-    MailKind.RECOVERY: Spec(N_("Reset your password"), frozenset({"link"}), _HOUR, newest_only=True),
+    MailKind.RECOVERY: Spec(N_("Reset password"), frozenset({"link"}), _HOUR, newest_only=True),
     MailKind.LOCKED: Spec(N_("Your account is locked"), frozenset({"link"}), _DAY, newest_only=True),
     MailKind.GENERATED_PASSWORD: Spec(
         N_("Your new password"), frozenset({"link", "password"}), 7 * _DAY, newest_only=True
@@ -82,6 +82,8 @@ def check_values(kind: MailKind, values: Mapping[str, str]) -> None:
     missing = sorted(name for name in spec.needs if not values.get(name))
     if missing:
         raise ValueError(f"mail {kind.value}: missing {', '.join(missing)}")
+    if "days" in values and not (values["days"].isascii() and values["days"].isdigit()):
+        raise ValueError(f"mail {kind.value}: days must be a whole number")
     unknown = sorted(set(values) - spec.needs - spec.may - OF_ALL)
     if unknown:
         raise ValueError(f"mail {kind.value}: does not know {', '.join(unknown)}")

@@ -51,6 +51,15 @@ class Outbox:
         """Call `wake` at each post, which is before its transaction commits."""
         self._on_post.append(wake)
 
+    async def reseal(self, conn: AsyncConnection) -> int:
+        """Encrypt everything that waits under the first secret; how many. Raises SealBroken."""
+        waiting = sa.select(outbox.c.id, outbox.c.content).where(outbox.c.content.is_not(None))
+        rows = (await conn.execute(waiting)).all()
+        for row in rows:
+            resealed = self._box.reseal(row.content)
+            await conn.execute(sa.update(outbox).where(outbox.c.id == row.id).values(content=resealed))
+        return len(rows)
+
     async def post(
         self,
         conn: AsyncConnection,
@@ -63,7 +72,8 @@ class Outbox:
     ) -> bool:
         """Store one mail to `user` (or to `recipient`); it is sent once the transaction of `conn` commits.
 
-        `values` as `kinds.SPECS` says; `expires_at` (seconds since the epoch) defaults to the kind's lifetime.
+        `values` as `kinds.SPECS` says; `expires_at` (seconds since the epoch) is by default the kind's lifetime
+        from now.
         Returns False when there is no address or no mail is configured. Raises ValueError for wrong values,
         StoreUnavailable.
         """

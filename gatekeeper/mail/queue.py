@@ -1,0 +1,170 @@
+"""What waits in the outbox: taking one mail at a time, and writing down what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import sqlalchemy as sa
+
+from gatekeeper.storage.tables import outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+KEPT = 30 * 86_400.0
+"""Seconds for which it is known that a mail was sent or given up, for `gatekeeper mail queue`."""
+
+
+class Taken(NamedTuple):
+    """A mail that one sender works on until `leased_until`."""
+
+    id: int
+    kind: str
+    user_id: int | None
+    recipient: str
+    content: bytes
+    created_at: float
+    expires_at: float | None
+    attempts: int
+    """With this one."""
+    leased_until: float
+
+
+class Gone(NamedTuple):
+    """A mail that will not be sent any more."""
+
+    id: int
+    kind: str
+    user_id: int | None
+    attempts: int
+
+
+class Entry(NamedTuple):
+    """One row for people: never the content."""
+
+    id: int
+    kind: str
+    recipient: str
+    created_at: float
+    expires_at: float | None
+    attempts: int
+    next_attempt_at: float
+    sent_at: float | None
+    given_up: str | None
+
+    def state(self, now: float) -> str:
+        """ "waiting", "expired", "sent", or why it was given up."""
+        if self.sent_at is not None:
+            return "sent"
+        if self.given_up is not None:
+            return self.given_up
+        return "expired" if self.expires_at is not None and now >= self.expires_at else "waiting"
+
+
+_WAITING = outbox.c.content.is_not(None)
+
+
+def _due(now: float) -> sa.ColumnElement[bool]:
+    return sa.and_(_WAITING, outbox.c.next_attempt_at <= now, outbox.c.leased_until <= now)
+
+
+def _over(now: float) -> sa.ColumnElement[bool]:
+    return sa.and_(_WAITING, outbox.c.expires_at <= now, outbox.c.leased_until <= now)
+
+
+async def is_work(conn: AsyncConnection, now: float) -> bool:
+    """Whether there is something to send or to give up: asked before a write transaction is begun."""
+    return bool(await conn.scalar(sa.select(sa.exists().where(sa.or_(_due(now), _over(now))))))
+
+
+async def drop_expired(conn: AsyncConnection, now: float) -> list[Gone]:
+    """Give up what is not worth sending any more, and erase it."""
+    statement = (
+        sa.update(outbox)
+        .where(_over(now))
+        .values(content=None, given_up="expired")
+        .returning(outbox.c.id, outbox.c.kind, outbox.c.user_id, outbox.c.attempts)
+    )
+    return [Gone(*row) for row in await conn.execute(statement)]
+
+
+async def take(conn: AsyncConnection, now: float, lease: float) -> Taken | None:
+    """Take the mail that was tried least, the oldest first, for `lease` seconds; None when nothing is due.
+
+    One statement: of several senders on one database, one gets it. A sender that dies keeps it only until
+    its lease runs out.
+    """
+    first = (
+        sa.select(outbox.c.id).where(_due(now)).order_by(outbox.c.attempts, outbox.c.id).limit(1)
+    ).scalar_subquery()
+    statement = (
+        sa.update(outbox)
+        .where(outbox.c.id == first, _due(now))
+        .values(leased_until=now + lease, attempts=outbox.c.attempts + 1)
+        .returning(
+            outbox.c.id,
+            outbox.c.kind,
+            outbox.c.user_id,
+            outbox.c.recipient,
+            outbox.c.content,
+            outbox.c.created_at,
+            outbox.c.expires_at,
+            outbox.c.attempts,
+            outbox.c.leased_until,
+        )
+    )
+    row = (await conn.execute(statement)).first()
+    return Taken(*row) if row is not None else None
+
+
+async def record_sent(conn: AsyncConnection, mail_id: int, now: float) -> None:
+    """Erase the content. True even of a mail that was superseded while it was under way."""
+    await conn.execute(
+        sa.update(outbox)
+        .where(outbox.c.id == mail_id)
+        .values(content=None, sent_at=now, given_up=None, leased_until=0)
+    )
+
+
+async def record_retry(conn: AsyncConnection, taken: Taken, at: float) -> None:
+    """Try again at `at`, unless the lease ran out meanwhile and another sender has it."""
+    await conn.execute(
+        sa.update(outbox)
+        .where(outbox.c.id == taken.id, outbox.c.leased_until == taken.leased_until)
+        .values(next_attempt_at=at, leased_until=0)
+    )
+
+
+async def record_given_up(conn: AsyncConnection, taken: Taken, reason: str) -> bool:
+    """Erase the content of what was refused for good. False when another sender has it meanwhile."""
+    found = await conn.execute(
+        sa.update(outbox)
+        .where(outbox.c.id == taken.id, outbox.c.leased_until == taken.leased_until, _WAITING)
+        .values(content=None, given_up=reason, leased_until=0)
+    )
+    return bool(found.rowcount)
+
+
+async def forget(conn: AsyncConnection, now: float) -> None:
+    """Delete rows of mails that were sent or given up long ago: they hold addresses of people."""
+    await conn.execute(sa.delete(outbox).where(outbox.c.content.is_(None), outbox.c.created_at <= now - KEPT))
+
+
+async def entries(conn: AsyncConnection, limit: int) -> list[Entry]:
+    """The newest first; the content stays where it is."""
+    statement = (
+        sa.select(
+            outbox.c.id,
+            outbox.c.kind,
+            outbox.c.recipient,
+            outbox.c.created_at,
+            outbox.c.expires_at,
+            outbox.c.attempts,
+            outbox.c.next_attempt_at,
+            outbox.c.sent_at,
+            outbox.c.given_up,
+        )
+        .order_by(outbox.c.id.desc())
+        .limit(limit)
+    )
+    return [Entry(*row) for row in await conn.execute(statement)]
