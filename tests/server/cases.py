@@ -128,6 +128,7 @@ REQUEST_LINES = [
     refused("DEL in the target", head(b"GET /\x7f HTTP/1.1")),
     refused("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     refused("request line too long", head(b"GET /" + b"a" * 70_000 + b" HTTP/1.1"), 414),
+    refused("request line too long in a small head", head(b"GET /" + b"a" * 40_000 + b" HTTP/1.1"), 414),
     refused("request line too long and unfinished", b"GET /" + b"a" * 70_000, 414),
     Case("request line not complete", b"GET /a HT", (), (), WAITING),
 ]
@@ -416,6 +417,7 @@ PIPELINES = [
     Case("HTTP/1.0 keep-alive is not kept", head(b"GET /a HTTP/1.0", b"Connection: keep-alive"), OK, (GOT,)),
     Case("close among other options", get(b"Connection: x, CLOSE"), OK, (GOT,)),
     Case("an empty line between", get() + b"\r\n" + NEXT, (200, 200), (GOT, SECOND), OPEN),
+    Case("an empty line before each", (b"\r\n" + get()) * 3, OK * 3, (GOT,) * 3, OPEN),
     Case("two empty lines between", get() + b"\r\n\r\n" + NEXT, (200, 400), (GOT,)),
     Case("half a second request", get() + b"GET /b HT", OK, (GOT,), WAITING),
     Case(

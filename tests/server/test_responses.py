@@ -306,3 +306,62 @@ def test_graceful_stop_finishes_what_runs_and_closes_what_waits() -> None:
         assert not bench.state.connections
 
     asyncio.run(story())
+
+
+CHUNKED = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_100_is_not_sent_when_no_body_can_follow() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await answers(b"", headers=[(b"content-length", b"0")])(scope, receive, send)
+
+    for line in (b"GET /a HTTP/1.1", b"GET /a HTTP/1.0"):
+        transport = exchange(app, line + b"\r\nHost: x\r\nExpect: 100-continue\r\n\r\n")
+        assert b" 100 " not in transport.written and status_of(transport) == 200
+
+
+def test_a_body_that_breaks_after_its_answer_gets_no_second_answer() -> None:
+    transport = exchange(answers(b"", headers=[(b"content-length", b"0")]), CHUNKED, b"nonsense\r\n")
+    assert transport.written.count(b"HTTP/1.1 ") == 1 and transport.eof
+
+
+def test_a_body_that_breaks_during_its_answer_cuts_it_off() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    transport = exchange(app, CHUNKED, b"nonsense\r\n")
+    assert transport.aborted and transport.written.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_stop_while_an_unread_body_is_dropped_ends_the_connection() -> None:
+    async def story() -> None:
+        bench = Bench(answers(b"", headers=[(b"content-length", b"0")]))
+        protocol, transport = bench.connect()
+        protocol.data_received(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        await settle()
+        protocol.shutdown()
+        protocol.data_received(b"hello" + GET)
+        await settle()
+        assert transport.lost and transport.written.count(b"HTTP/1.1 ") == 1
+
+    asyncio.run(story())
+
+
+def test_a_closing_connection_is_still_watched_when_the_client_took_some() -> None:
+    async def story() -> None:
+        headers = [(b"content-length", b"70000"), (b"connection", b"close")]
+        bench = Bench(answers(b"x" * 70_000, headers=headers))
+        protocol, transport = bench.connect()
+        transport.holds = True
+        protocol.data_received(GET)
+        await settle()
+        assert transport.closing and not transport.lost
+        transport.take(60_000)
+        await bench.pass_time(62)
+        assert transport.aborted
+
+    asyncio.run(story())
