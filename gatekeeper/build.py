@@ -11,7 +11,7 @@ import structlog
 from gatekeeper.accounts.admin_link import AdministratorLink
 from gatekeeper.accounts.hashing import PasswordHasher
 from gatekeeper.accounts.sign_in import SignIn
-from gatekeeper.accounts.steps import next_step
+from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.accounts.users import Users
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.core.clock import Clock, SteadyClock
@@ -34,6 +34,7 @@ from gatekeeper.core.policy import (
 )
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
 from gatekeeper.core.session import Timeouts
+from gatekeeper.core.steps import StepPolicy
 from gatekeeper.core.target import Leniency
 from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.gate.config import GateConfig
@@ -84,7 +85,7 @@ class Services:
             self.users,
             secrets=make_secrets(settings),
             timeouts=Timeouts(settings.session.idle_timeout, settings.session.absolute_timeout),
-            next_step=next_step,
+            next_step=make_next_step(make_step_policy(settings)),
             headers_for=header_maker(make_identity_names(settings)),
             clock=clock,
             invalidations=SqlInvalidations(self.db, on_error=_task_failed),
@@ -176,6 +177,11 @@ def make_secrets(settings: Settings) -> list[str]:
 def make_identity_names(settings: Settings) -> IdentityNames:
     identity = settings.identity
     return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
+
+
+def make_step_policy(_settings: Settings) -> StepPolicy:
+    """What the operator wants of a sign-in beyond the password."""
+    return StepPolicy()
 
 
 def make_rules(settings: Settings) -> Policy:

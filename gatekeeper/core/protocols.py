@@ -32,6 +32,9 @@ class SessionStore(Protocol):
         False when `old` was not alive any more: then nothing is created.
         """
 
+    async def skip(self, key: bytes, step: str, now: float) -> bool:
+        """Add `step` to what was skipped in this session; False when it is over or was replaced."""
+
     async def touch(self, seen: Sequence[tuple[bytes, float]]) -> None:
         """Move `last_seen_at` forward, never back."""
 

@@ -51,6 +51,11 @@ class SessionRecord(NamedTuple):
     skipped: str = ""
     """Steps that the person chose to skip in this session, separated by spaces."""
 
+    @property
+    def public_id(self) -> str:
+        """What lists show: enough of the key to tell sessions apart, useless for anything else."""
+        return self.key.hex()[:12]
+
 
 class UserRecord(NamedTuple):
     """One account as the decisions need it (the password hash stays in accounts)."""

@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.protocols import SessionStore, UserDirectory
-from gatekeeper.core.session import EndReason, HeaderList, Session, SessionRecord, Timeouts, UserRecord, ended
+from gatekeeper.core.session import EndReason, HeaderList, Session, SessionRecord, Timeouts, UserRecord
 from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.sessions.activity import Activity
 from gatekeeper.sessions.cache import SessionCache
 from gatekeeper.sessions.errors import SessionOver
 from gatekeeper.sessions.invalidation import Invalidations
+from gatekeeper.sessions.progress import Progress
 from gatekeeper.sessions.reader import SessionReader
 from gatekeeper.sessions.signing import ID_BYTES, CookieSigner, session_key
 from gatekeeper.sessions.upkeep import Upkeep
@@ -27,9 +28,6 @@ from gatekeeper.storage.revocations import Revocation
 
 FRESH = 1.0
 """Seconds after which a channel that was not heard of makes the cache unusable."""
-
-GRACE = 10.0
-"""Seconds in which a replaced id is still answered, at its old level."""
 
 CACHE_SIZE = 50_000
 
@@ -87,6 +85,16 @@ class SessionManager:
             cache=self._cache,
             activity=self._activity,
             confirm_delay=confirm_delay,
+        )
+        self._progress = Progress(
+            store,
+            users,
+            self._reader,
+            self._cache,
+            self._signer,
+            timeouts=timeouts,
+            clock=clock,
+            random_bytes=random_bytes,
         )
         self._upkeep = Upkeep(store, self._reader, timeouts, clock=clock, on_error=on_error)
         self._watchers = self._upkeep.watchers
@@ -213,30 +221,29 @@ class SessionManager:
         self._remember(cookie.encode("ascii"), session, generation)
         return session, cookie
 
-    async def step_up(self, session: Session, *, method: str) -> tuple[Session, str]:
-        """Record a further proved factor under a new id; the old one is answered for `GRACE` seconds.
+    async def step_up(
+        self, session: Session, *, method: str = "", second_factor: bool = False
+    ) -> tuple[Session, str]:
+        """Give the session a new id and what was proved; the old id is answered for `GRACE` seconds.
 
-        The absolute timeout goes on counting from the start. Raises SessionOver when the session ended, or
-        was already replaced, in the meantime; StoreUnavailable.
+        `method` are further RFC 8176 names, "" when only the id changes (after a password change);
+        `second_factor` says that one was proved now. All deadlines go on counting from the start. The
+        account is read afresh, so the answer's `step` is the next one. Raises SessionOver when the session
+        ended, or was already replaced, in the meantime; StoreUnavailable.
         """
-        old = session.record
-        user = await self._users.get(old.user_id)
-        now = self._clock()
-        if user is None or user.disabled or old.epoch < user.session_epoch:
-            raise SessionOver(EndReason.REVOKED)
-        session_id = self._random_bytes(ID_BYTES)
-        record = old._replace(
-            key=session_key(session_id),
-            last_seen_at=max(now, old.last_seen_at),
-            methods=" ".join(dict.fromkeys([*old.methods.split(), *method.split()])),
-            second_factor_at=now,
-            grace_until=0.0,
-        )
-        if not await self._store.replace(old.key, record, grace_until=now + GRACE):
-            gone = await self._store.get(old.key)
-            raise SessionOver(gone if isinstance(gone, EndReason) else EndReason.REPLACED)
-        self._cache.drop_key(old.key)
-        return self._reader.make(record, user), self._signer.sign(session_id)
+        return await self._progress.step_up(session, method=method, second_factor=second_factor)
+
+    async def skip(self, session: Session, step: str) -> Session:
+        """Note that the person skipped `step` in this session, and answer with what comes next.
+
+        Whether it may be skipped is for `next_step`: one that may not stays the next. Raises SessionOver,
+        also for an id that was replaced; StoreUnavailable.
+        """
+        return await self._progress.skip(session, step)
+
+    async def refresh(self, session: Session) -> Session:
+        """Read session and account again right now, past the cache. Raises SessionOver, StoreUnavailable."""
+        return await self._progress.refresh(session)
 
     async def end(self, session: Session, reason: EndReason) -> bool:
         """End one session everywhere, here at once; False when it was over already."""
@@ -256,14 +263,20 @@ class SessionManager:
         return number
 
     async def list(self, user_id: int | None = None) -> builtins.list[SessionRecord]:
-        """The sessions that are alive, of one user or of all, the last active first."""
-        now = self._clock()
-        records = [
-            record._replace(last_seen_at=self._activity.latest(record.key, record.last_seen_at))
-            for record in await self._store.list(user_id)
-        ]
-        alive = [record for record in records if ended(record, self._timeouts, now) is None]
-        return sorted(alive, key=lambda record: record.last_seen_at, reverse=True)
+        """The sessions that are alive, of one user or of all, the last active first.
+
+        Without half-finished sign-ins: nobody is signed in by those. `SessionRecord.public_id` tells
+        sessions apart on a page, and `record.key == session.record.key` says which one is asking.
+        """
+        return await self._reader.list(user_id, self._clock())
+
+    async def end_listed(self, user_id: int, public_id: str, reason: EndReason) -> bool:
+        """End the session of this user that the list shows under `public_id`; False when there is none.
+
+        Somebody else's session is never found, whatever `public_id` is.
+        """
+        keys = [record.key for record in await self._store.list(user_id) if record.public_id == public_id]
+        return any([await self.end_key(key, reason) for key in keys])
 
     # What the invalidation channel tells.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -92,6 +93,25 @@ class SessionReader:
                 return Found(reason, generation)
         raise StoreUnavailable("the session changed while it was read")
 
+    def with_latest(self, record: SessionRecord) -> SessionRecord:
+        """`record` with the activity that this process has not written down yet."""
+        return record._replace(last_seen_at=self._activity.latest(record.key, record.last_seen_at))
+
+    async def list(self, user_id: int | None, now: float) -> builtins.list[SessionRecord]:
+        """What is alive and complete, the last active first. Raises StoreUnavailable."""
+        users: dict[int, UserRecord | None] = {}
+        alive = []
+        for stored in await self._store.list(user_id):
+            record = self.with_latest(stored)
+            if ended(record, self._timeouts, now) is not None:
+                continue
+            if record.user_id not in users:
+                users[record.user_id] = await self._users.get(record.user_id)
+            user = users[record.user_id]
+            if user is not None and record.epoch >= user.session_epoch and self.make(record, user).complete:
+                alive.append(record)
+        return sorted(alive, key=lambda record: record.last_seen_at, reverse=True)
+
     async def revoked(self, key: bytes) -> bool:
         """Whether the session was signed out or revoked (not: ended by time). Raises StoreUnavailable.
 
@@ -106,5 +126,4 @@ class SessionReader:
         user = await self._users.get(stored.user_id)
         if user is None or user.disabled or stored.epoch < user.session_epoch:
             return EndReason.REVOKED
-        latest = self._activity.latest(key, stored.last_seen_at)
-        return self.make(stored._replace(last_seen_at=latest), user)
+        return self.make(self.with_latest(stored), user)

@@ -76,6 +76,19 @@ class SqlSessionStore:
             await announce(conn, record.last_seen_at, [Revocation(old, None)])
         return True
 
+    async def skip(self, key: bytes, step: str, now: float) -> bool:
+        current = sessions.c.ended_at.is_(None) & (sessions.c.grace_until == 0) & (sessions.c.key == key)
+        async with self._db.begin() as conn:
+            skipped = await conn.scalar(sa.select(sessions.c.skipped).where(current))
+            if skipped is None:
+                return False
+            if step not in skipped.split():
+                await conn.execute(
+                    sa.update(sessions).where(current).values(skipped=f"{skipped} {step}".strip())
+                )
+                await announce(conn, now, [Revocation(key, None)])
+        return True
+
     async def touch(self, seen: Sequence[tuple[bytes, float]]) -> None:
         for batch in _batches(seen):
             async with self._db.begin(durable=False) as conn:

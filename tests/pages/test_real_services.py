@@ -7,12 +7,13 @@ from pathlib import Path
 
 import httpx
 
-from gatekeeper.accounts.steps import next_step
+from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.context import Facts, Kind, RequestContext
 from gatekeeper.core.cookies import find_cookie
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
 from gatekeeper.core.session import Session, Timeouts
+from gatekeeper.core.steps import StepPolicy
 from gatekeeper.core.target import parse_target
 from gatekeeper.pages.app import make_pages
 from gatekeeper.pages.services import PageServices
@@ -45,7 +46,7 @@ def _tell(folder: Path, story: Callable[[World, SessionManager, Person], Awaitab
             world.users,
             secrets=[SECRET],
             timeouts=Timeouts(),
-            next_step=next_step,
+            next_step=make_next_step(StepPolicy()),
             headers_for=lambda user: (),
             clock=lambda: world.now,
             invalidations=SqlInvalidations(world.db, on_error=errors.append),

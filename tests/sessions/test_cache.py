@@ -114,7 +114,7 @@ class Play:
 
     async def _step_up(self, session: Session) -> None:
         try:
-            stepped, cookie = await self.cached.step_up(session, method="otp")
+            stepped, cookie = await self.cached.step_up(session, method="otp", second_factor=True)
         except SessionOver:
             return
         self.known.append((stepped, cookie.encode()))

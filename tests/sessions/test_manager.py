@@ -160,7 +160,7 @@ def test_a_step_up_changes_the_id_and_the_old_one_keeps_its_level_for_ten_second
         manager = await world.process()
         half, old = await sign_in(manager, await world.add_user(name="two factors"))
         world.clock.now = START + 100
-        full, cookie = await manager.step_up(half, method="otp")
+        full, cookie = await manager.step_up(half, method="otp", second_factor=True)
         new = cookie.encode()
         assert new != old and full.complete and full.record.methods == "pwd otp"
         assert full.record.created_at == START and full.record.second_factor_at == START + 100
@@ -178,16 +178,16 @@ def test_an_old_id_cannot_step_up_again_and_dies_with_the_new_one(tmp_path: Path
     async def story(world: World) -> None:
         manager = await world.process()
         half, old = await sign_in(manager, await world.add_user(name="two factors"))
-        full, new = await manager.step_up(half, method="otp")
+        full, new = await manager.step_up(half, method="otp", second_factor=True)
         with pytest.raises(SessionOver) as caught:
-            await manager.step_up(half, method="otp")
+            await manager.step_up(half, method="otp", second_factor=True)
         assert caught.value.ended is EndReason.REPLACED
         assert isinstance(await ask(manager, old, START + 1), Session)
         await manager.end(full, EndReason.SIGNED_OUT)
         assert await ask(manager, old, START + 1) is EndReason.SIGNED_OUT
         assert await ask(manager, new.encode(), START + 1) is EndReason.SIGNED_OUT
         with pytest.raises(SessionOver) as caught:
-            await manager.step_up(full, method="otp")
+            await manager.step_up(full, method="otp", second_factor=True)
         assert caught.value.ended is EndReason.SIGNED_OUT
 
     play(tmp_path, story)
@@ -237,7 +237,7 @@ def test_an_account_that_is_gone_has_no_sessions_and_gets_none(tmp_path: Path, c
         with pytest.raises(SessionOver):
             await sign_in(manager, user)
         with pytest.raises(SessionOver):
-            await manager.step_up(session, method="otp")
+            await manager.step_up(session, method="otp", second_factor=True)
 
     play(tmp_path, story)
 

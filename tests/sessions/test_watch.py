@@ -84,7 +84,7 @@ def test_a_watched_session_outlives_its_step_up_and_is_cut_under_its_new_id_anyw
         streams = [Stream(), Stream()]
         one.watch(half, streams[0].cut)
         other.watch(seen, streams[1].cut)
-        full, _ = await one.step_up(half, method="otp")
+        full, _ = await one.step_up(half, method="otp", second_factor=True)
         await eventually(lambda: other.peek(cookie, START) is None)
         assert await ask(other, cookie, START + 10) is EndReason.REPLACED
         await asyncio.sleep(0.1)
