@@ -55,7 +55,7 @@ class AdministratorLink:
     async def valid(self, token: str) -> bool:
         """Whether `token` could be redeemed now; consumes nothing. Raises `StoreUnavailable`."""
         async with self._db.read() as conn:
-            return await tokens.valid(conn, _PURPOSE, token, now=self._clock()) and not await _closed(conn)
+            return await tokens.valid(conn, _PURPOSE, token, self._clock()) and not await _closed(conn)
 
     async def redeem(
         self,
@@ -90,7 +90,7 @@ class AdministratorLink:
         new = await self._users.prepare(login, name=name, email=email, roles=(ROLE,), password=password)
         async with self._db.begin() as conn:
             now = self._clock()
-            if not await tokens.use(conn, _PURPOSE, token, now=now):
+            if not await tokens.use_nobodys(conn, _PURPOSE, token, now):
                 raise _link_closed()
             await _close(conn, now)
             user = await self._users.insert(conn, new, by=Source(new.login, client, request_id))

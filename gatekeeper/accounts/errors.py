@@ -24,12 +24,28 @@ class AccountError(GatekeeperError):
     - `unknown_user`: no account with this login or id;
     - `login_taken`: another account has this login in some spelling;
     - `bad_login`, `bad_name`, `bad_email`, `bad_role`: the field cannot be stored as given;
-    - `bad_password`: see `problems`, reasons of `accounts.passwords`;
-    - `link_closed`: the administrator link was used, has expired, was replaced or never existed.
+    - `bad_password`: see `problems` (reasons of `accounts.passwords`) and `least`;
+    - `link_closed`: the link was used, has expired, was replaced or never existed, or its account is closed;
+    - `changed_meanwhile`: another change of the same password came first;
+    - `disabled`, `has_signed_in`: no invitation is sent to such an account;
+    - `no_mail`, `no_address`: nothing can be mailed, as a whole or to this account.
     """
 
     reason = "account_error"
 
-    def __init__(self, reason: str, detail: str = "", *, problems: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        problems: Sequence[str] = (),
+        reasons: Sequence[str] = (),
+        least: int = 0,
+    ) -> None:
         super().__init__(detail, reason=reason)
         self.problems = tuple(problems)
+        """Codes of the broken password rules."""
+        self.reasons = tuple(reasons)
+        """The same in English sentences."""
+        self.least = least
+        """The fewest characters that this account's password may have."""

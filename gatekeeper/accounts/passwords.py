@@ -5,10 +5,14 @@ No composition rules: a password is refused for being short, guessable or known,
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from zxcvbn import zxcvbn
 
+from gatekeeper.core.session import UserRecord
+from gatekeeper.core.steps import StepPolicy, must_set_up
 from gatekeeper.core.users import login_key
 
 MAX_LENGTH = 1024
@@ -24,6 +28,39 @@ TOO_SHORT = "too_short"
 TOO_LONG = "too_long"
 CONTAINS_LOGIN = "contains_login"
 COMMON = "common"
+CURRENT = "current"
+REUSED = "reused"
+
+NIST_SINGLE_FACTOR = 15
+"""NIST SP 800-63B-4 section 3.1.1.2: the fewest characters of a password that is the only factor."""
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+"""For generated passwords: nothing that is read as something else (i, l, o, 0, 1)."""
+_GROUP = 4
+_GROUPS = 4
+"""79 random bits."""
+
+
+class PasswordPolicy(NamedTuple):
+    """What the operator wants of passwords."""
+
+    min_length: int = 12
+    nist: bool = False
+    """Whether a password that is the only factor must have `NIST_SINGLE_FACTOR` characters."""
+    history: int = 5
+    """How many of an account's latest passwords may not be chosen again, the present one among them."""
+    steps: StepPolicy = StepPolicy()
+    """Says who must have a second factor."""
+
+    def least(self, user: UserRecord) -> int:
+        """The fewest characters of a new password of `user`."""
+        two = self.steps.two_factor != "off" and (user.second_factor or must_set_up(user, self.steps))
+        return self.min_length if two or not self.nist else max(self.min_length, NIST_SINGLE_FACTOR)
+
+
+def generate(*, min_length: int) -> str:
+    """A random password that is easy to copy from paper: `k7mq-x2fp-9rtw-hv4c`, longer when it must be."""
+    groups = max(_GROUPS, -(-(min_length + 1) // (_GROUP + 1)))
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP)) for _ in range(groups))
 
 
 def problems(password: str, *, login: str, min_length: int, known: Sequence[str] = ()) -> list[str]:
@@ -52,15 +89,19 @@ def words(problem: str, *, min_length: int) -> str:
         TOO_LONG: f"Use at most {MAX_LENGTH} characters.",
         CONTAINS_LOGIN: "Choose a password that does not contain your login.",
         COMMON: "This password is too common or too easy to guess. Four random words work well.",
+        CURRENT: "This is the present password. Choose another one.",
+        REUSED: "You have used this password before. Choose one that you have not used lately.",
     }[problem]
 
 
-def rules(*, min_length: int) -> list[str]:
+def rules(*, min_length: int, history: int = 1) -> list[str]:
     """All rules in words, to be read before choosing."""
+    earlier = f"None of your last {history} passwords." if history > 1 else "Not your present password."
     return [
         f"At least {min_length} characters. Any characters, including spaces, are allowed.",
         "Not a common password, and not one that is easy to guess.",
         "Without your login in it.",
+        earlier,
     ]
 
 

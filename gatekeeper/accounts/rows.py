@@ -26,6 +26,8 @@ class Account(NamedTuple):
     created_at: float
     password_changed_at: float | None
     last_sign_in_at: float | None
+    reminded_at: float | None = None
+    """When the owner was told that the present password will expire."""
 
 
 class Credentials(NamedTuple):
@@ -50,14 +52,16 @@ async def read_user(
     """One account with its roles, by id or by key.
 
     `lock` keeps others from changing it until the transaction ends (SQLite locks as a whole anyway).
+    The same statements are executed whether there is such an account or not.
     """
     query = _USERS.where(users.c.id == user_id if key is None else users.c.login_key == key)
     row = (await conn.execute(query.with_for_update() if lock else query)).one_or_none()
+    found_id = 0 if row is None else row.id
+    roles = await conn.execute(
+        sa.select(user_roles.c.role).where(user_roles.c.user_id == found_id).order_by(user_roles.c.role)
+    )
     if row is None:
         return None
-    roles = await conn.execute(
-        sa.select(user_roles.c.role).where(user_roles.c.user_id == row.id).order_by(user_roles.c.role)
-    )
     return _record(row, roles.scalars().all())
 
 
@@ -84,6 +88,7 @@ async def read_accounts(conn: AsyncConnection) -> list[Account]:
             created_at=row.created_at,
             password_changed_at=row.password_changed_at,
             last_sign_in_at=row.last_sign_in_at,
+            reminded_at=row.reminded_at,
         )
         for row in rows
     ]

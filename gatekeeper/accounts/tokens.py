@@ -33,25 +33,43 @@ async def issue(
     return token
 
 
-async def withdraw(conn: AsyncConnection, purpose: str, *, user_id: int | None) -> None:
-    """Forget every token of this purpose and user, used or not."""
+async def withdraw(conn: AsyncConnection, *purposes: str, user_id: int | None) -> None:
+    """Forget every token of these purposes and this user, used or not."""
     same_user = tokens.c.user_id.is_(None) if user_id is None else tokens.c.user_id == user_id
-    await conn.execute(sa.delete(tokens).where(tokens.c.purpose == purpose, same_user))
+    await conn.execute(sa.delete(tokens).where(tokens.c.purpose.in_(purposes), same_user))
 
 
-async def valid(conn: AsyncConnection, purpose: str, token: str, *, now: float) -> bool:
+async def withdraw_all(conn: AsyncConnection, user_id: int) -> None:
+    """Forget every token of this user, whatever it was for."""
+    await conn.execute(sa.delete(tokens).where(tokens.c.user_id == user_id))
+
+
+async def valid(conn: AsyncConnection, purpose: str, token: str, now: float) -> bool:
     """Whether `token` could be used now. Consumes nothing: mail scanners and previews ask too."""
     query = sa.select(sa.literal(1)).select_from(tokens).where(_usable(purpose, token, now))
     return (await conn.execute(query)).first() is not None
 
 
-async def use(conn: AsyncConnection, purpose: str, token: str, *, now: float) -> bool:
-    """Use `token` up; False when it was used, has expired or never existed.
+async def peek(conn: AsyncConnection, purpose: str, token: str, now: float) -> int | None:
+    """Whose token this is, while it could be used; None otherwise. Consumes nothing."""
+    user_id: int | None = await conn.scalar(sa.select(tokens.c.user_id).where(_usable(purpose, token, now)))
+    return user_id
 
-    One statement: of any number of attempts in parallel exactly one gets True.
+
+async def use(conn: AsyncConnection, purpose: str, token: str, now: float) -> int | None:
+    """Use up somebody's `token` and say whose it was; None when it was used, has expired or never existed.
+
+    One statement: of any number of attempts in parallel exactly one gets an answer.
     """
-    used = await conn.execute(sa.update(tokens).where(_usable(purpose, token, now)).values(used_at=now))
-    return used.rowcount == 1
+    statement = sa.update(tokens).where(_usable(purpose, token, now), tokens.c.user_id.is_not(None))
+    user_id: int | None = await conn.scalar(statement.values(used_at=now).returning(tokens.c.user_id))
+    return user_id
+
+
+async def use_nobodys(conn: AsyncConnection, purpose: str, token: str, now: float) -> bool:
+    """The same for a token that belongs to no account."""
+    statement = sa.update(tokens).where(_usable(purpose, token, now), tokens.c.user_id.is_(None))
+    return (await conn.execute(statement.values(used_at=now))).rowcount == 1
 
 
 def _usable(purpose: str, token: str, now: float) -> sa.ColumnElement[bool]:

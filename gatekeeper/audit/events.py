@@ -24,7 +24,18 @@ class EventKind(StrEnum):
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     USER_ROLES_CHANGED = "user.roles_changed"
+    USER_INVITED = "user.invited"
+    INVITATION_ACCEPTED = "invitation.accepted"
     PASSWORD_SET = "password.set"  # noqa: S105 - a name, not a secret
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105
+    """By its owner, who proved the old one."""
+    PASSWORD_CHANGE_REFUSED = "password.change_refused"  # noqa: S105
+    PASSWORD_RESET = "password.reset"  # noqa: S105
+    """By its owner, through a mailed link."""
+    PASSWORD_GENERATED = "password.generated"  # noqa: S105
+    """By an administrator; to be changed at the next sign-in."""
+    PASSWORD_REMINDED = "password.reminded"  # noqa: S105
+    RECOVERY_REQUESTED = "recovery.requested"
     ADMINISTRATOR_LINK_ISSUED = "administrator_link.issued"
     ADMINISTRATOR_LINK_USED = "administrator_link.used"
     ADMINISTRATOR_LINK_REFUSED = "administrator_link.refused"

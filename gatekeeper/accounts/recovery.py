@@ -1,0 +1,168 @@
+"""Forgot password: a mailed link leads to a new one. The same answer and cost for any login.
+
+A reset never signs in and never touches the second factor: who can read the mail has one factor. It does
+unlock the account, which is locked because somebody did not know the password. ASVS 5.0 V6.4.3, V6.3.8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from gatekeeper.accounts import fields, rows, tokens
+from gatekeeper.accounts.errors import AccountError
+from gatekeeper.accounts.new_password import RECOVERY
+from gatekeeper.accounts.rates import Attempt
+from gatekeeper.audit.events import EventKind, Source
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.session import UserRecord
+from gatekeeper.mail.kinds import MailKind
+from gatekeeper.storage.tables import outbox as outbox_table
+from gatekeeper.storage.tables import users
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from gatekeeper.accounts.new_password import NewPasswords
+    from gatekeeper.accounts.notices import Notices
+    from gatekeeper.accounts.password_change import Attempts
+    from gatekeeper.accounts.rates import Rates
+    from gatekeeper.audit.log import AuditLog
+    from gatekeeper.mail.links import Links
+    from gatekeeper.mail.outbox import Outbox
+    from gatekeeper.storage.engine import Database
+
+LIFETIME = 3600.0
+"""Seconds that a mailed link works."""
+_NOBODY = UserRecord(
+    id=0, login="nobody", name="", email="nobody@invalid", roles=(), disabled=True, session_epoch=0
+)
+"""Stands in for an account that gets no mail: the same statements are executed, then taken back."""
+
+
+class Recovery:
+    """Sends links, and redeems them for a new password."""
+
+    def __init__(
+        self,
+        db: Database,
+        new: NewPasswords,
+        lockout: Attempts,
+        rates: Rates,
+        outbox: Outbox,
+        links: Links,
+        audit: AuditLog,
+        notices: Notices,
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._new = new
+        self._lockout = lockout
+        self._rates = rates
+        self._outbox = outbox
+        self._links = links
+        self._audit = audit
+        self._notices = notices
+        self._clock = clock
+
+    @property
+    def enabled(self) -> bool:
+        """Whether mail can be sent at all; without it no page should offer recovery."""
+        return self._outbox.enabled
+
+    def least(self, user: UserRecord) -> int:
+        """The fewest characters of a new password of `user`."""
+        return self._new.least(user)
+
+    def rules(self, user: UserRecord) -> list[str]:
+        """All rules for `user`, in English sentences."""
+        return self._new.rules(user)
+
+    async def request(self, login: str, *, client: str = "", request_id: str = "") -> None:
+        """Mail a link to the account's address, if there is an account that may get one.
+
+        The same statements in one transaction for a known, unknown, disabled, locked or password-less login
+        and one without an address. Raises `RateLimited` (by client, by the login as typed, in all),
+        `StoreUnavailable`, whatever the login.
+        """
+        key = fields.lookup_key(login)
+        async with self._db.begin() as conn:
+            await self._rates.take(
+                conn,
+                Attempt.MAIL,
+                account=key or login[: fields.MAX_LOGIN],
+                client=client,
+                request_id=request_id,
+            )
+            now = self._clock()
+            found, refusal = await self._eligible(conn, key or "")
+            addressee = found if found is not None and not refusal else _NOBODY
+            token = await tokens.issue(conn, RECOVERY, lifetime=LIFETIME, now=now, user_id=addressee.id)
+            await self._outbox.post(
+                conn,
+                MailKind.RECOVERY,
+                user=addressee,
+                values={"link": self._links.recovery(token)},
+                expires_at=now + LIFETIME,
+            )
+            await tokens.withdraw(conn, RECOVERY, user_id=_NOBODY.id)
+            await conn.execute(sa.delete(outbox_table).where(outbox_table.c.user_id == _NOBODY.id))
+            await self._audit.record(
+                EventKind.RECOVERY_REQUESTED,
+                user_id=found.id if found is not None else None,
+                login=found.login if found is not None else "",
+                client=client,
+                request_id=request_id,
+                details={"refused": refusal or ("" if self._outbox.enabled else "no_mail")},
+                conn=conn,
+            )
+
+    async def peek(self, token: str) -> UserRecord | None:
+        """Whose new password `token` would set now, None when the link is over. Consumes nothing."""
+        async with self._db.read() as conn:
+            user_id = await tokens.peek(conn, RECOVERY, token, self._clock())
+            user = await rows.read_user(conn, user_id=user_id or 0)
+        return user if user is not None and not user.disabled else None
+
+    async def reset(self, token: str, new: str, *, client: str = "", request_id: str = "") -> UserRecord:
+        """Set a new password with a mailed link; ends all sessions and unlocks. The account afterwards.
+
+        Raises `AccountError` (`link_closed`; `bad_password` and `changed_meanwhile`, after which the link
+        still works), `Overloaded`, `StoreUnavailable`. Of any number of attempts in parallel one succeeds.
+        """
+        user = await self.peek(token)
+        if user is None:  # nobody without a link makes us hash
+            raise link_closed()
+        judged = await self._new.judge(user, new)
+        by = Source(user.login, client, request_id)
+        async with self._db.begin() as conn:
+            now = self._clock()
+            if await tokens.use(conn, RECOVERY, token, now) != user.id:
+                raise link_closed()
+            if (await rows.locked_user(conn, user.id)).disabled:
+                raise link_closed()
+            await self._new.store(conn, user.id, judged, now=now)
+            await self._lockout.unlock(conn, user.id, by)
+            user = await rows.locked_user(conn, user.id)
+            await self._notices.password_changed(conn, EventKind.PASSWORD_RESET, user, by, now)
+            return user
+
+    async def _eligible(self, conn: AsyncConnection, key: str) -> tuple[UserRecord | None, str]:
+        """The account, and why it gets no mail ("" when it does)."""
+        user = await rows.read_user(conn, key=key)
+        has_password = await conn.scalar(
+            sa.select(users.c.password_hash.is_not(None)).where(users.c.login_key == key)
+        )
+        if user is None:
+            return None, "unknown_login"
+        if user.disabled:
+            return user, "disabled"
+        if not has_password:  # signs in elsewhere: a mailbox must not become a second way in
+            return user, "no_password"
+        return user, "" if user.email else "no_address"
+
+
+def link_closed() -> AccountError:
+    """The one answer for a link that is used, expired, replaced, unknown, or whose account is closed."""
+    return AccountError("link_closed", "the link is used, expired, replaced or unknown")
