@@ -9,11 +9,16 @@ from collections.abc import AsyncIterator
 import structlog
 
 from gatekeeper.accounts.admin_link import AdministratorLink
+from gatekeeper.accounts.devices import Devices
 from gatekeeper.accounts.hashing import PasswordHasher
+from gatekeeper.accounts.lockout import Lockout, LockoutPolicy
+from gatekeeper.accounts.rates import Attempt, Limits, Rate, Rates
 from gatekeeper.accounts.sign_in import SignIn
 from gatekeeper.accounts.steps import make_next_step
+from gatekeeper.accounts.unlock import Unlock
 from gatekeeper.accounts.users import Users
 from gatekeeper.audit.log import AuditLog
+from gatekeeper.build_mail import make_links, make_outbox, make_sender
 from gatekeeper.core.clock import Clock, SteadyClock
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import GatekeeperError
@@ -33,6 +38,7 @@ from gatekeeper.core.policy import (
     make_rule,
 )
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
+from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.core.session import Timeouts
 from gatekeeper.core.steps import StepPolicy
 from gatekeeper.core.target import Leniency
@@ -40,12 +46,16 @@ from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.lifespan import LifespanFailed, inner_lifespan
 from gatekeeper.gate.shell import Gate
+from gatekeeper.mail.links import Links
+from gatekeeper.mail.outbox import PURPOSE as OUTBOX_PURPOSE
+from gatekeeper.mail.outbox import Outbox
 from gatekeeper.pages.app import make_pages
 from gatekeeper.pages.services import Branding, PageServices
 from gatekeeper.sessions.invalidation import SqlInvalidations
 from gatekeeper.sessions.manager import SessionManager
 from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.settings import Settings
+from gatekeeper.settings.lockout import CodeRates, MailRates, PasswordRates, parse_rate
 from gatekeeper.settings.rules import Access, Word
 from gatekeeper.storage.engine import Database
 from gatekeeper.telemetry.access import AccessLog
@@ -75,10 +85,35 @@ class Services:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.db = Database(settings.database, data_dir=settings.data_dir)
         self.audit = AuditLog(self.db, clock, structlog.get_logger("gatekeeper.audit"))
+        self.outbox = make_outbox(settings, self.db, clock)
+        self.links = make_links(settings)
         self.hasher = PasswordHasher()
         min_length = settings.password.min_length
         self.users = Users(self.db, self.hasher, self.audit, clock, min_length=min_length)
-        self.sign_in = SignIn(self.db, self.hasher, self.audit, clock)
+        secrets = make_secrets(settings)
+        self.links = Links(settings.public_url, settings.prefix)
+        self.outbox = Outbox(self.db, SecretBox(secrets, OUTBOX_PURPOSE), clock, enabled=False)
+        self.devices = Devices(clock)
+        self.rates = Rates(self.audit, clock, secret=secrets[0], limits=make_rate_limits(settings))
+        self.lockout = Lockout(
+            LockoutPolicy(settings.lockout.attempts, settings.lockout.unlock_seconds),
+            clock,
+            devices=self.devices,
+            audit=self.audit,
+            outbox=self.outbox,
+            links=self.links,
+        )
+        self.unlock = Unlock(self.db, self.lockout, clock)
+        self.sign_in = SignIn(
+            self.db,
+            self.hasher,
+            self.audit,
+            clock,
+            lockout=self.lockout,
+            rates=self.rates,
+            devices=self.devices,
+            outbox=self.outbox,
+        )
         self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
         self.sessions = SessionManager(
             SqlSessionStore(self.db),
@@ -129,6 +164,11 @@ class Gatekeeper:
             await services.db.open()
             stack.push_async_callback(services.db.close)
             await stack.enter_async_context(services.sessions)
+            sender = make_sender(
+                settings, services.db, services.outbox, services.audit, self._clock, _task_failed
+            )
+            if sender is not None:
+                await stack.enter_async_context(sender.running())
             app = self._app
             if app is None:
                 upstream = make_upstream(settings)
@@ -193,6 +233,21 @@ def make_rules(settings: Settings) -> Policy:
         who = make_allow(roles=allow.roles, users=allow.users) if isinstance(allow, Access) else _WORDS[allow]
         compiled.append(make_rule(rule.path, rule.methods, who, case_insensitive=case_insensitive))
     return make_policy(compiled)
+
+
+def make_rate_limits(settings: Settings) -> dict[Attempt, Limits]:
+    """How often what may be tried."""
+
+    def limits(section: PasswordRates | CodeRates | MailRates) -> Limits:
+        written = (section.client, section.account, section.total)
+        return Limits(*(Rate(*found) if (found := parse_rate(text)) else None for text in written))
+
+    rates = settings.rate_limits
+    return {
+        Attempt.PASSWORD: limits(rates.passwords),
+        Attempt.CODE: limits(rates.codes),
+        Attempt.MAIL: limits(rates.mails),
+    }
 
 
 def make_cookie_names(settings: Settings) -> CookieNames:

@@ -1,22 +1,22 @@
 """Lockout: a few wrong passwords or codes close an account until it is unlocked. ASVS 5.0 V6.3.1.
 
-An attempt is reserved before anything is verified, and settled afterwards. One statement reserves it, and only
-while what failed and what is under way are together below the limit: no number of attempts in parallel gets
-more of them verified. What failed is forgotten only by a complete sign-in.
+An attempt is reserved before anything is verified, and settled afterwards. One statement reserves it, and
+only while what failed and what is under way are together below the limit: no number of attempts in parallel
+gets more of them verified. What failed is forgotten only by a complete sign-in.
 
-A browser that is known to the account counts for itself: strangers cannot spend its attempts, and only its own
-shut it out. Its lock closes the account to unknown browsers as well, because whoever sits there knew neither
-password nor code.
+A browser that is known to the account counts for itself: strangers cannot spend its attempts, and only its
+own shut it out. Its lock closes the account to unknown browsers as well, because whoever sits there knew
+neither password nor code.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
 from gatekeeper.accounts import rows, tokens
+from gatekeeper.accounts.notices import moment
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
 from gatekeeper.mail.kinds import MailKind
@@ -191,7 +191,7 @@ class Lockout:
             )
         user = await rows.locked_user(conn, ticket.user_id)
         token = await tokens.issue(conn, PURPOSE, user_id=user.id, lifetime=LINK_LIFETIME, now=now)
-        values = {"link": self._links.unlock(token), "when": datetime.fromtimestamp(now, UTC).isoformat()}
+        values = {"link": self._links.unlock(token), "when": moment(now)}
         if client:
             values["client"] = client
         mailed = await self._outbox.post(

@@ -1,6 +1,6 @@
 """How often something may be tried: per client network, per account, and in all. ASVS 5.0 V6.3.1.
 
-Each limit is a bucket that holds `count` attempts and fills again evenly over `period` (GCRA: one number a
+Each limit is a bucket that holds some attempts and fills again evenly over a period (GCRA: one number a
 bucket). A bucket is a row that one statement checks and changes, so every process counts the same.
 """
 
@@ -41,9 +41,9 @@ class Attempt(StrEnum):
 
 
 class Rate(NamedTuple):
-    """`count` at once, and as many again evenly spread over `period` seconds."""
+    """`attempts` at once, and as many again evenly spread over `period` seconds."""
 
-    count: int
+    attempts: int
     period: float
 
 
@@ -111,19 +111,23 @@ class Rates:
             ]
         now = self._clock()
         await self._sweep(conn, now)
-        for scope, rate, subject in wanted:
-            if rate is not None and await self._take(conn, self._bucket(what, scope, subject), rate, now):
-                await self._audit.record(
-                    EventKind.RATE_LIMITED,
-                    client=client,
-                    request_id=request_id,
-                    details={"what": what.value, "scope": scope},
-                    conn=conn,
-                )
+        reached = [
+            scope
+            for scope, rate, subject in wanted
+            if rate is not None and await self._take(conn, self._bucket(what, scope, subject), rate, now)
+        ]
+        if reached:
+            await self._audit.record(
+                EventKind.RATE_LIMITED,
+                client=client,
+                request_id=request_id,
+                details={"what": what.value, "scopes": reached},
+                conn=conn,
+            )
 
     async def _take(self, conn: AsyncConnection, bucket: bytes, rate: Rate, now: float) -> bool:
         """Take one; whether it was the last for now. Raises `RateLimited`."""
-        cost = rate.period / rate.count
+        cost = rate.period / rate.attempts
         latest = now + rate.period
         # More than a whole bucket can only be missing when the clock was set back or the limit changed: then
         # the bucket is taken for empty from now on, or it would stay so for as long as the clock went back.

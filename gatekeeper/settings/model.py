@@ -29,6 +29,7 @@ from gatekeeper.settings.addresses import (
 from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
 from gatekeeper.settings.branding import BrandingSettings
 from gatekeeper.settings.identity import IdentitySettings
+from gatekeeper.settings.lockout import LockoutSettings, RateLimitsSettings
 from gatekeeper.settings.names import check_prefix
 from gatekeeper.settings.rules import Rule
 from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
@@ -93,6 +94,12 @@ class Settings(Section):
 
     password: PasswordSettings = PasswordSettings()
     """Rules for new passwords."""
+
+    lockout: LockoutSettings = LockoutSettings()
+    """When wrong passwords and codes lock an account."""
+
+    rate_limits: RateLimitsSettings = RateLimitsSettings()
+    """How often something may be tried."""
 
     rules: tuple[Rule, ...] = ()
     """Who may do what. The first rule that matches decides; what none matches needs a sign-in."""
