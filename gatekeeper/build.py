@@ -19,6 +19,7 @@ from gatekeeper.accounts.unlock import Unlock
 from gatekeeper.accounts.users import Users
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.build_mail import make_links, make_outbox, make_sender
+from gatekeeper.build_mail import make_links, make_outbox, make_sender
 from gatekeeper.core.clock import Clock, SteadyClock
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import GatekeeperError
@@ -85,6 +86,8 @@ class Services:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.db = Database(settings.database, data_dir=settings.data_dir)
         self.audit = AuditLog(self.db, clock, structlog.get_logger("gatekeeper.audit"))
+        self.outbox = make_outbox(settings, self.db, clock)
+        self.links = make_links(settings)
         self.outbox = make_outbox(settings, self.db, clock)
         self.links = make_links(settings)
         self.hasher = PasswordHasher()
@@ -164,6 +167,11 @@ class Gatekeeper:
             await services.db.open()
             stack.push_async_callback(services.db.close)
             await stack.enter_async_context(services.sessions)
+            sender = make_sender(
+                settings, services.db, services.outbox, services.audit, self._clock, _task_failed
+            )
+            if sender is not None:
+                await stack.enter_async_context(sender.running())
             sender = make_sender(
                 settings, services.db, services.outbox, services.audit, self._clock, _task_failed
             )

@@ -72,8 +72,8 @@ class Outbox:
     ) -> bool:
         """Store one mail to `user` (or to `recipient`); it is sent once the transaction of `conn` commits.
 
-        `values` as `kinds.SPECS` says; `expires_at` (seconds since the epoch) is by default the kind's lifetime
-        from now.
+        `values` as `kinds.SPECS` says; `expires_at` (seconds since the epoch) is by default now and the
+        kind's lifetime.
         Returns False when there is no address or no mail is configured. Raises ValueError for wrong values,
         StoreUnavailable.
         """

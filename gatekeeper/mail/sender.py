@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,6 +16,7 @@ from gatekeeper.audit.events import EventKind
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.secretbox import SealBroken, SecretBox
+from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.mail import queue
 from gatekeeper.mail.backoff import delay
 from gatekeeper.mail.compose import Composer
@@ -83,7 +85,7 @@ class Sender:
     async def run(self) -> None:
         """Send until `stop`. An error is reported, and the next look is taken all the same."""
         while not self._stopping:
-            # Right after a post the writer's queue is what is waited for: the post is still in its transaction.
+            # A post wakes us inside its transaction: only the queue of writers waits until that is over.
             posted = self._posted.is_set()
             self._posted.clear()
             try:
@@ -94,6 +96,18 @@ class Sender:
             except StoreUnavailable as error:
                 self._on_error(error)
             await self._pause()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Send while the block runs. At its end a mail under way has STOP_SECONDS, or its lease runs out."""
+        tasks = TaskKeeper(self._on_error)
+        task = tasks.start(self.run(), name="mail sender")
+        try:
+            yield
+        finally:
+            self.stop()
+            await asyncio.wait([task], timeout=STOP_SECONDS)
+            await tasks.close()
 
     async def _pause(self) -> None:
         try:

@@ -116,9 +116,18 @@ class MailTemplates:
             "system": system,
             "days": days,
             "last_day": _day(facts.created_at + days * _DAY),
-            "when": values.get("when") or _minute(facts.created_at),
+            "when": _minute(_seconds(values.get("when", ""), facts.created_at)),
             "expires": _minute(facts.expires_at) if facts.expires_at is not None else "",
         }
+
+
+def _seconds(text: str, otherwise: float) -> float:
+    """The time that `text` (ISO 8601, with its zone) says."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return otherwise
+    return moment.timestamp() if moment.tzinfo is not None else otherwise
 
 
 def _minute(seconds: float) -> str:

@@ -14,6 +14,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationInfo,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from gatekeeper.settings.problems import Loc
@@ -36,6 +37,11 @@ class Section(BaseModel):
 
     shorthand: ClassVar[str] = ""
     """The key that a bare text stands for, as `upstream: URL` does for `upstream: {url: URL}`."""
+
+    @classmethod
+    def written_keys(cls) -> dict[str, FieldInfo]:
+        """The fields by the names that the file has: a key such as `from` is a word of Python, too."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}
 
 
 def _one_or_many(value: Any) -> Any:

@@ -39,7 +39,7 @@ def _put(document: Document, name: str, path: tuple[str, ...], text: str) -> Non
     section = section_in(annotation_at(path))
     if section is not None and not text.lstrip().startswith("{"):
         if not section.shorthand:
-            example = variable_name((*path, next(iter(section.model_fields))))
+            example = variable_name((*path, next(iter(section.written_keys()))))
             document.problems[path] = Problem(
                 name, 0, 0, dotted(path), f"is a section: set its keys one by one, such as {example}"
             )

@@ -26,11 +26,21 @@ def file_problems(settings: Settings) -> dict[Loc, str]:
     if settings.tls is not None:
         _check_tls(settings.tls.cert_file, settings.tls.key_file, problems)
     if settings.upstream is not None and settings.upstream.ca_file is not None:
-        _check_authority(settings.upstream.ca_file, problems)
+        _check_authority(settings.upstream.ca_file, ("upstream", "ca_file"), problems)
+    if (
+        settings.mail is not None
+        and settings.mail.smtp is not None
+        and settings.mail.smtp.ca_file is not None
+    ):
+        _check_authority(settings.mail.smtp.ca_file, ("mail", "smtp", "ca_file"), problems)
     if settings.branding.logo_file is not None:
         _check_logo(settings.branding.logo_file, problems)
     if settings.templates_dir is not None and (complaint := _no_folder(settings.templates_dir)):
         problems["templates_dir",] = complaint
+    if settings.mail is not None and settings.mail.to_directory is not None:
+        folder = settings.mail.to_directory
+        if present(folder) and (complaint := _no_folder(folder)):
+            problems["mail", "to_directory"] = complaint
     if present(settings.data_dir) and (complaint := _no_folder(settings.data_dir)):
         problems["data_dir",] = complaint
     return problems
@@ -71,15 +81,15 @@ def _check_tls(cert_file: Path, key_file: Path, problems: dict[Loc, str]) -> Non
         problems["tls", "cert_file"] = f"certificate and key cannot be used: {reason}"
 
 
-def _check_authority(ca_file: Path, problems: dict[Loc, str]) -> None:
+def _check_authority(ca_file: Path, loc: Loc, problems: dict[Loc, str]) -> None:
     if complaint := _unreadable(ca_file):
-        problems["upstream", "ca_file"] = complaint
+        problems[loc] = complaint
         return
     try:
         ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
-        problems["upstream", "ca_file"] = f"{ca_file} has no usable certificate: {reason}"
+        problems[loc] = f"{ca_file} has no usable certificate: {reason}"
 
 
 def _check_logo(logo_file: Path, problems: dict[Loc, str]) -> None:

@@ -21,9 +21,9 @@ def annotation_at(loc: Loc) -> Any:
             found = next(iter(item_types(found)), None)
         else:
             section = section_in(found)
-            if section is None or part not in section.model_fields:
+            if section is None or part not in section.written_keys():
                 return None
-            found = section.model_fields[part].annotation
+            found = section.written_keys()[part].annotation
     return found
 
 
@@ -61,7 +61,7 @@ def holds(annotation: Any, kind: type) -> bool:
 
 def key_paths(section: type[Section] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every key, sections included, that has one name: what is inside lists has none."""
-    for name, field in section.model_fields.items():
+    for name, field in section.written_keys().items():
         path = (*above, name)
         yield path
         inner = section_in(field.annotation)

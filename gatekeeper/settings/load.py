@@ -12,10 +12,14 @@ from pydantic import SecretStr
 from gatekeeper.settings.document import MAX_BYTES, Document, read_document
 from gatekeeper.settings.environment import override
 from gatekeeper.settings.files import file_problems
+from gatekeeper.settings.mail import MailSettings, with_password
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc, Problem, SettingsError
 from gatekeeper.settings.secrets import open_to_others, own_secret, present, read_secret_file, weakness
 from gatekeeper.settings.validation import locate, validate
+
+_SECRETS: tuple[Loc, ...] = (("secret",), ("mail", "smtp", "password"))
+"""Keys that a file open to others must not have."""
 
 
 def load_settings(
@@ -29,8 +33,9 @@ def load_settings(
     raw, status = _read(path)
     document = read_document(raw, str(path))
     extra: dict[Loc, str] = {}
-    if "secret" in document.data and (complaint := open_to_others(path, status)):
-        extra["secret",] = f"a secret stands in here, but {complaint}"
+    for loc in _SECRETS:
+        if _stands_in(document.data, loc) and (complaint := open_to_others(path, status)):
+            extra[loc] = f"a secret stands in here, but {complaint}"
     return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream)
 
 
@@ -40,6 +45,15 @@ def make_settings(
     """The same from a mapping, for code: keys and values as in the YAML. Raises `SettingsError`."""
     document = Document("", data=dict(data))
     return _finish(document, (base or Path.cwd()).absolute(), {}, {}, create, needs_upstream)
+
+
+def _stands_in(data: Mapping[str, Any], loc: Loc) -> bool:
+    here: Any = data
+    for key in loc:
+        if not isinstance(here, Mapping) or key not in here:
+            return False
+        here = here[key]
+    return True
 
 
 def _read(path: Path) -> tuple[bytes, os.stat_result]:
@@ -67,10 +81,23 @@ def _finish(
         document.problems.setdefault(loc, locate(document, loc, message))
     settings = validate(document, base)
     late: dict[Loc, str] = file_problems(settings)
+    mail = _mail(settings, late)
     found = _secrets(settings, late, create=create and not late)
     if late:
         raise SettingsError(locate(document, loc, message) for loc, message in late.items())
-    return settings.model_copy(update={"secret": tuple(map(SecretStr, found)), "secret_file": ()})
+    return settings.model_copy(
+        update={"secret": tuple(map(SecretStr, found)), "secret_file": (), "mail": mail}
+    )
+
+
+def _mail(settings: Settings, problems: dict[Loc, str]) -> MailSettings | None:
+    if settings.mail is None:
+        return None
+    try:
+        return with_password(settings.mail)
+    except ValueError as error:
+        problems["mail", "smtp", "password_file"] = str(error)
+        return settings.mail
 
 
 def _secrets(settings: Settings, problems: dict[Loc, str], *, create: bool) -> list[str]:

@@ -30,6 +30,7 @@ from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
 from gatekeeper.settings.branding import BrandingSettings
 from gatekeeper.settings.identity import IdentitySettings
 from gatekeeper.settings.lockout import LockoutSettings, RateLimitsSettings
+from gatekeeper.settings.mail import MailSettings
 from gatekeeper.settings.names import check_prefix
 from gatekeeper.settings.rules import Rule
 from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
@@ -112,6 +113,9 @@ class Settings(Section):
 
     templates_dir: FilePath | None = None
     """A folder whose templates take the place of Gatekeeper's own of the same name."""
+
+    mail: MailSettings | None = None
+    """Who mails come from and how they leave. Without it there are no invitations and no recovery by mail."""
 
     limits: LimitsSettings = LimitsSettings()
     """What a client may cost."""

@@ -127,12 +127,12 @@ def _unknown_key(loc: Loc) -> str:
     if elsewhere:
         return f"there is no such key here, did you mean {one_of(elsewhere)}?"
     section = section_in(annotation_at(loc[:-1]))
-    return "there is no such key" + did_you_mean(word, section.model_fields if section is not None else ())
+    return "there is no such key" + did_you_mean(word, section.written_keys() if section is not None else ())
 
 
 def _meant_instead(loc: Loc) -> str:
     description = None
     section = section_in(annotation_at(loc[:-1]))
-    if section is not None and isinstance(loc[-1], str) and loc[-1] in section.model_fields:
-        description = section.model_fields[loc[-1]].description
+    if section is not None and isinstance(loc[-1], str) and loc[-1] in section.written_keys():
+        description = section.written_keys()[loc[-1]].description
     return f": {' '.join(description.split())}" if description else ""

@@ -46,7 +46,7 @@ def commented_defaults() -> Iterator[tuple[tuple[str, ...], Any]]:
         ):
             above -= 1
         in_force = not lines[line].lstrip().startswith("#")
-        if in_force or "example" in " ".join(lines[above:line]) or path[0] == "tls":
+        if in_force or "example" in " ".join(lines[above:line]) or path[0] in ("tls", "mail"):
             continue
         value: Any = document.data
         for key in path:
@@ -91,6 +91,12 @@ def test_every_key_is_described(path: tuple[str, ...]) -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     document = read_document(everything_uncommented().encode(), "example")
     line = document.keys[path].line - 1
-    if path[0] == "tls" or path in {("session",), ("password",), ("branding",), ("limits",), ("log",)}:
+    if path[0] in ("tls", "mail") or path in {
+        ("session",),
+        ("password",),
+        ("branding",),
+        ("limits",),
+        ("log",),
+    }:
         return  # described together, or the keys inside are
     assert lines[line - 1].lstrip().startswith("# "), f"{'.'.join(path)} has no comment"
