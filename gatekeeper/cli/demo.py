@@ -165,6 +165,7 @@ def _configuration(address: str, upstream: str, is_sample: bool) -> dict[str, An
         "listen": address,
         "upstream": upstream,
         "data_dir": ".",
+        "mail": {"from": "Gatekeeper demo <gatekeeper@example.com>", "to_directory": "mail"},
         "branding": {"product_name": "Acme Back Office" if is_sample else "Your application"},
         "log": {"level": "warning"},
     }
@@ -216,7 +217,7 @@ def _banner(settings: Settings, data_dir: Path, token: str | None, mailbox: int,
         ]
     lines += [
         f"  Sign out  {url}{prefix}/logout",
-        f"  Mails     http://127.0.0.1:{mailbox}/ shows what Gatekeeper mails (nothing yet)",
+        f"  Mails     http://127.0.0.1:{mailbox}/ shows what Gatekeeper mails",
         f"  Data      {data_dir} (--fresh forgets it)",
         f"  Accounts  {command} user add LOGIN --config {data_dir / 'gatekeeper.yaml'}",
         "",

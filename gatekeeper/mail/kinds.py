@@ -24,6 +24,8 @@ class MailKind(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     SECOND_FACTOR_CHANGED = "second_factor_changed"
     NEW_DEVICE = "new_device"
+    TEST = "test"
+    """Asked for by an operator, to try the settings."""
 
 
 class Spec(NamedTuple):
@@ -70,6 +72,7 @@ SPECS: Mapping[MailKind, Spec] = {
         N_("Your two-factor authentication was changed"), frozenset(), 7 * _DAY, may=frozenset({"change"})
     ),
     MailKind.NEW_DEVICE: Spec(N_("Sign-in from a new device"), frozenset({"user_agent"}), 7 * _DAY),
+    MailKind.TEST: Spec(N_("Test mail from {product}"), frozenset(), _HOUR),
 }
 
 

@@ -89,7 +89,7 @@ def build(
     message["Message-ID"] = f"<{message_id}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     message["X-Auto-Response-Suppress"] = "All"  # the same for Exchange
-    message["Content-Language"] = language
     message.set_content(texts.plain)
     message.add_alternative(texts.html, subtype="html")
+    message["Content-Language"] = language
     return Letter(sender.address, recipient.address, message_id, message.as_bytes(), utf8)
