@@ -16,10 +16,9 @@ from gatekeeper.accounts.rates import Attempt, Limits, Rate, Rates
 from gatekeeper.accounts.sign_in import SignIn
 from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.accounts.unlock import Unlock
-from gatekeeper.accounts.users import Users
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.build_mail import make_links, make_outbox, make_sender
-from gatekeeper.build_mail import make_links, make_outbox, make_sender
+from gatekeeper.build_passwords import PasswordServices, make_step_policy
 from gatekeeper.core.clock import Clock, SteadyClock
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import GatekeeperError
@@ -39,17 +38,12 @@ from gatekeeper.core.policy import (
     make_rule,
 )
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
-from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.core.session import Timeouts
-from gatekeeper.core.steps import StepPolicy
 from gatekeeper.core.target import Leniency
 from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.lifespan import LifespanFailed, inner_lifespan
 from gatekeeper.gate.shell import Gate
-from gatekeeper.mail.links import Links
-from gatekeeper.mail.outbox import PURPOSE as OUTBOX_PURPOSE
-from gatekeeper.mail.outbox import Outbox
 from gatekeeper.pages.app import make_pages
 from gatekeeper.pages.services import Branding, PageServices
 from gatekeeper.sessions.invalidation import SqlInvalidations
@@ -88,14 +82,8 @@ class Services:
         self.audit = AuditLog(self.db, clock, structlog.get_logger("gatekeeper.audit"))
         self.outbox = make_outbox(settings, self.db, clock)
         self.links = make_links(settings)
-        self.outbox = make_outbox(settings, self.db, clock)
-        self.links = make_links(settings)
         self.hasher = PasswordHasher()
-        min_length = settings.password.min_length
-        self.users = Users(self.db, self.hasher, self.audit, clock, min_length=min_length)
         secrets = make_secrets(settings)
-        self.links = Links(settings.public_url, settings.prefix)
-        self.outbox = Outbox(self.db, SecretBox(secrets, OUTBOX_PURPOSE), clock, enabled=False)
         self.devices = Devices(clock)
         self.rates = Rates(self.audit, clock, secret=secrets[0], limits=make_rate_limits(settings))
         self.lockout = Lockout(
@@ -117,6 +105,22 @@ class Services:
             devices=self.devices,
             outbox=self.outbox,
         )
+        passwords = PasswordServices(
+            settings,
+            db=self.db,
+            hasher=self.hasher,
+            audit=self.audit,
+            outbox=self.outbox,
+            links=self.links,
+            lockout=self.lockout,
+            rates=self.rates,
+            clock=clock,
+        )
+        self.users = passwords.users
+        self.password_changes = passwords.changes
+        self.recovery = passwords.recovery
+        self.invitations = passwords.invitations
+        self.expiry = passwords.expiry
         self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
         self.sessions = SessionManager(
             SqlSessionStore(self.db),
@@ -172,11 +176,6 @@ class Gatekeeper:
             )
             if sender is not None:
                 await stack.enter_async_context(sender.running())
-            sender = make_sender(
-                settings, services.db, services.outbox, services.audit, self._clock, _task_failed
-            )
-            if sender is not None:
-                await stack.enter_async_context(sender.running())
             app = self._app
             if app is None:
                 upstream = make_upstream(settings)
@@ -187,6 +186,7 @@ class Gatekeeper:
             gate = make_gate(app, settings, services, self._clock, access, app_watches=self._app is None)
             tasks = TaskKeeper(_task_failed)
             tasks.start(gate.sockets.run(), name="live websockets")
+            tasks.start(services.expiry.run(), name="reminders of expiring passwords")
             stack.push_async_callback(tasks.close)
             self.services, self._gate = services, gate
             try:
@@ -225,11 +225,6 @@ def make_secrets(settings: Settings) -> list[str]:
 def make_identity_names(settings: Settings) -> IdentityNames:
     identity = settings.identity
     return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
-
-
-def make_step_policy(_settings: Settings) -> StepPolicy:
-    """What the operator wants of a sign-in beyond the password."""
-    return StepPolicy()
 
 
 def make_rules(settings: Settings) -> Policy:

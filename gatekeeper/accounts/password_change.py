@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -10,32 +10,20 @@ from gatekeeper.accounts import passwords, rows
 from gatekeeper.accounts.errors import AccountError, InvalidCredentials
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
+from gatekeeper.core.errors import Undecidable
 from gatekeeper.core.session import UserRecord
 from gatekeeper.core.steps import Why
 from gatekeeper.mail.kinds import MailKind
 from gatekeeper.storage.tables import users
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from gatekeeper.accounts.hashing import PasswordHasher
+    from gatekeeper.accounts.lockout import Lockout, Ticket
     from gatekeeper.accounts.new_password import NewPasswords
     from gatekeeper.accounts.notices import Notices
     from gatekeeper.mail.links import Links
     from gatekeeper.mail.outbox import Outbox
     from gatekeeper.storage.engine import Database
-
-
-class Attempts(Protocol):
-    """The part of `accounts.lockout.Lockout` that counts wrong passwords."""
-
-    async def reserve(self, conn: AsyncConnection, user_id: int, device_cookie: str | None) -> Any: ...
-
-    async def failed(self, conn: AsyncConnection, ticket: Any, *, by: Source) -> None: ...
-
-    async def passed(self, conn: AsyncConnection, ticket: Any) -> None: ...
-
-    async def unlock(self, conn: AsyncConnection, user_id: int, by: Source) -> Any: ...
 
 
 class PasswordChanges:
@@ -46,7 +34,7 @@ class PasswordChanges:
         db: Database,
         hasher: PasswordHasher,
         new: NewPasswords,
-        lockout: Attempts,
+        lockout: Lockout,
         outbox: Outbox,
         links: Links,
         notices: Notices,
@@ -133,17 +121,24 @@ class PasswordChanges:
             query = sa.select(users.c.password_hash).where(users.c.id == user.id)
             encoded = await conn.scalar(query)
         usable = ticket is not None and len(current) <= passwords.MAX_LENGTH
-        right = await self._hasher.verify(encoded if usable else None, current)
+        try:
+            right = await self._hasher.verify(encoded if usable else None, current)
+        except Undecidable:
+            await self._give_back(ticket)
+            raise
+        if right:
+            await self._give_back(ticket)
+            return
         async with self._db.begin() as conn:
-            if ticket is not None:
-                if right:
-                    await self._lockout.passed(conn, ticket)
-                else:
-                    await self._lockout.failed(conn, ticket, by=by)
-            if not right:
-                await self._notices.write(conn, EventKind.PASSWORD_CHANGE_REFUSED, user, by)
-        if not right:
-            raise InvalidCredentials
+            await self._lockout.failed(conn, ticket, client=by.client, request_id=by.request_id)
+            details = {"reason": "wrong_password" if ticket is not None else "locked"}
+            await self._notices.write(conn, EventKind.PASSWORD_CHANGE_REFUSED, user, by, **details)
+        raise InvalidCredentials
+
+    async def _give_back(self, ticket: Ticket | None) -> None:
+        if ticket is not None:
+            async with self._db.begin() as conn:
+                await self._lockout.passed(conn, ticket)
 
 
 def check_mailable(outbox: Outbox, user: UserRecord) -> None:

@@ -24,9 +24,9 @@ from gatekeeper.storage.tables import users
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from gatekeeper.accounts.lockout import Lockout
     from gatekeeper.accounts.new_password import NewPasswords
     from gatekeeper.accounts.notices import Notices
-    from gatekeeper.accounts.password_change import Attempts
     from gatekeeper.accounts.rates import Rates
     from gatekeeper.audit.log import AuditLog
     from gatekeeper.mail.links import Links
@@ -48,7 +48,7 @@ class Recovery:
         self,
         db: Database,
         new: NewPasswords,
-        lockout: Attempts,
+        lockout: Lockout,
         rates: Rates,
         outbox: Outbox,
         links: Links,

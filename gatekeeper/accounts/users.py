@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from gatekeeper.accounts import fields, passwords, rows
+from gatekeeper.accounts import fields, rows, tokens
 from gatekeeper.accounts.errors import AccountError
+from gatekeeper.accounts.new_password import NewPasswords
+from gatekeeper.accounts.passwords import PasswordPolicy
 from gatekeeper.accounts.rows import Account
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
@@ -38,19 +40,25 @@ class NewUser(NamedTuple):
     email: str
     roles: tuple[str, ...]
     password_hash: str | None
+    must_change: str = ""
 
 
 class Users:
     """The accounts of this installation; also the `UserDirectory` of the sessions."""
 
     def __init__(
-        self, db: Database, hasher: PasswordHasher, audit: AuditLog, clock: Clock, *, min_length: int = 12
+        self,
+        db: Database,
+        hasher: PasswordHasher,
+        audit: AuditLog,
+        clock: Clock,
+        *,
+        policy: PasswordPolicy = PasswordPolicy(),  # noqa: B008 - immutable
     ) -> None:
         self._db = db
-        self._hasher = hasher
         self._audit = audit
         self._clock = clock
-        self._min_length = min_length
+        self._new = NewPasswords(db, hasher, policy)
 
     async def get(self, user_id: int) -> UserRecord | None:
         """The account with this id. Raises `StoreUnavailable`."""
@@ -70,17 +78,6 @@ class Users:
         async with self._db.read() as conn:
             return await rows.read_accounts(conn)
 
-    async def password_problems(
-        self, password: str, *, login: str, name: str = "", email: str = ""
-    ) -> Sequence[str]:
-        """The reasons of `accounts.passwords` against `password`, judged off the event loop.
-
-        Raises `Overloaded`.
-        """
-        return await self._hasher.run(
-            passwords.problems, password, login=login, min_length=self._min_length, known=(name, email)
-        )
-
     async def add(
         self,
         login: str,
@@ -90,27 +87,46 @@ class Users:
         email: str = "",
         roles: Iterable[str] = (),
         password: str | None = None,
+        must_change: str = "",
     ) -> UserRecord:
         """A new account; without a password nobody can sign in to it with one.
 
-        Raises `AccountError` (`login_taken`, `bad_…`), `Overloaded`, `StoreUnavailable`.
+        `must_change` (of `core.steps.Why`) marks a password that its owner did not choose. Raises
+        `AccountError` (`login_taken`, `bad_…`), `Overloaded`, `StoreUnavailable`.
         """
-        new = await self.prepare(login, name=name, email=email, roles=roles, password=password)
+        new = await self.prepare(
+            login, name=name, email=email, roles=roles, password=password, must_change=must_change
+        )
         async with self._db.begin() as conn:
             return await self.insert(conn, new, by=by)
 
+    async def generate(
+        self, login: str, *, name: str = "", email: str = "", roles: Iterable[str] = ()
+    ) -> str:
+        """A random password that an account with these fields may have. Raises as `prepare`."""
+        new = await self.prepare(login, name=name, email=email, roles=roles, password=None)
+        return await self._new.random(_unborn(new))
+
     async def prepare(
-        self, login: str, *, name: str, email: str, roles: Iterable[str], password: str | None
+        self,
+        login: str,
+        *,
+        name: str,
+        email: str,
+        roles: Iterable[str],
+        password: str | None,
+        must_change: str = "",
     ) -> NewUser:
         """Judge everything and hash the password, before and outside any transaction. Raises as `add`."""
         login = fields.clean_login(login)
         name = fields.clean_name(name)
         email = fields.clean_email(email)
         cleaned_roles = fields.clean_roles(roles)
-        encoded = None
-        if password is not None:
-            encoded = await self._judged_hash(password, login=login, name=name, email=email)
-        return NewUser(login, name, email, cleaned_roles, encoded)
+        new = NewUser(login, name, email, cleaned_roles, None)
+        if password is None:
+            return new
+        encoded = await self._new.first(_unborn(new), password)
+        return new._replace(password_hash=encoded, must_change=must_change)
 
     async def insert(self, conn: AsyncConnection, new: NewUser, *, by: Source) -> UserRecord:
         """Store a prepared account in the caller's transaction. Raises `AccountError` `login_taken`."""
@@ -122,6 +138,7 @@ class Users:
             email=new.email,
             password_hash=new.password_hash,
             password_changed_at=None if new.password_hash is None else now,
+            must_change=new.must_change,
             created_at=now,
         )
         try:
@@ -136,17 +153,16 @@ class Users:
     async def set_password(self, user_id: int, password: str, *, by: Source) -> None:
         """Another password; ends all sessions of the account. ASVS 5.0 V7.4.3.
 
-        Raises `AccountError` (`unknown_user`, `bad_password`), `Overloaded`, `StoreUnavailable`.
+        Raises `AccountError` (`unknown_user`, `bad_password`, `changed_meanwhile`), `Overloaded`,
+        `StoreUnavailable`.
         """
         user = await self.get(user_id)
         if user is None:
             raise AccountError("unknown_user", "there is no such account")
-        encoded = await self._judged_hash(password, login=user.login, name=user.name, email=user.email)
+        judged = await self._new.judge(user, password)
         async with self._db.begin() as conn:
             user = await rows.locked_user(conn, user_id)
-            now = self._clock()
-            await self._change(conn, user_id, password_hash=encoded, password_changed_at=now)
-            await revoke_user(conn, user_id, now)
+            await self._new.store(conn, user_id, judged, now=self._clock())
             await self._write(conn, EventKind.PASSWORD_SET, user, by)
 
     async def set_disabled(self, user_id: int, disabled: bool, *, by: Source) -> bool:
@@ -161,6 +177,7 @@ class Users:
             now = self._clock()
             await self._change(conn, user_id, disabled=disabled)
             if disabled:
+                await tokens.withdraw_all(conn, user_id)
                 await revoke_user(conn, user_id, now)
             else:
                 await user_changed(conn, user_id, now)
@@ -188,7 +205,7 @@ class Users:
         async with self._db.begin() as conn:
             user = await rows.locked_user(conn, user_id)
             await revoke_user(conn, user_id, self._clock())
-            await conn.execute(sa.delete(tables.tokens).where(tables.tokens.c.user_id == user_id))
+            await tokens.withdraw_all(conn, user_id)
             await conn.execute(sa.delete(tables.users).where(tables.users.c.id == user_id))
             await self._write(conn, EventKind.USER_DELETED, user, by)
 
@@ -213,13 +230,6 @@ class Users:
                 )
         return roles
 
-    async def _judged_hash(self, password: str, *, login: str, name: str, email: str) -> str:
-        problems = await self.password_problems(password, login=login, name=name, email=email)
-        if problems:
-            said = " ".join(passwords.words(problem, min_length=self._min_length) for problem in problems)
-            raise AccountError("bad_password", said, problems=problems)
-        return await self._hasher.hash(password)
-
     async def _change(self, conn: AsyncConnection, user_id: int, **values: object) -> None:
         await conn.execute(sa.update(tables.users).where(tables.users.c.id == user_id).values(**values))
 
@@ -236,3 +246,8 @@ class Users:
             details=details,
             conn=conn,
         )
+
+
+def _unborn(new: NewUser) -> UserRecord:
+    """The account as the password rules will see it; the id 0 is nobody's."""
+    return UserRecord(0, new.login, new.name, new.email, new.roles, disabled=False, session_epoch=0)

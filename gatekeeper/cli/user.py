@@ -14,6 +14,7 @@ from gatekeeper.accounts.errors import AccountError
 from gatekeeper.accounts.hashing import PasswordHasher
 from gatekeeper.accounts.rows import Account
 from gatekeeper.accounts.users import Users
+from gatekeeper.build_passwords import make_password_policy
 from gatekeeper.cli.common import (
     audit_log,
     config_option,
@@ -202,9 +203,8 @@ def _run(config: Path, work: Callable[[Users], Coroutine[Any, Any, T]]) -> T:
     async def with_users(settings: Settings, db: Database) -> T:
         hasher = PasswordHasher()
         try:
-            users = Users(
-                db, hasher, audit_log(db, time.time), time.time, min_length=settings.password.min_length
-            )
+            policy = make_password_policy(settings)
+            users = Users(db, hasher, audit_log(db, time.time), time.time, policy=policy)
             return await work(users)
         finally:
             hasher.close()

@@ -32,9 +32,11 @@ from gatekeeper.settings.identity import IdentitySettings
 from gatekeeper.settings.lockout import LockoutSettings, RateLimitsSettings
 from gatekeeper.settings.mail import MailSettings
 from gatekeeper.settings.names import check_prefix
+from gatekeeper.settings.password import PasswordSettings
 from gatekeeper.settings.rules import Rule
 from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
-from gatekeeper.settings.session import PasswordSettings, SessionSettings
+from gatekeeper.settings.session import SessionSettings
+from gatekeeper.settings.two_factor import TwoFactorSettings
 from gatekeeper.settings.upstream import UpstreamSettings
 
 
@@ -94,7 +96,10 @@ class Settings(Section):
     """How long a sign-in lasts, and its cookie."""
 
     password: PasswordSettings = PasswordSettings()
-    """Rules for new passwords."""
+    """Rules for passwords, and when they must change."""
+
+    two_factor: TwoFactorSettings = TwoFactorSettings()
+    """Who proves a second factor, and how often."""
 
     lockout: LockoutSettings = LockoutSettings()
     """When wrong passwords and codes lock an account."""

@@ -1,10 +1,10 @@
-"""`session` and `password`."""
+"""`session`."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StrictInt, model_validator
+from pydantic import AfterValidator, model_validator
 
 from gatekeeper.settings.base import Misfit, OneOrMany, Section
 from gatekeeper.settings.names import check_cookie_name
@@ -35,10 +35,3 @@ class SessionSettings(Section):
                 (key,), "idle_timeout is longer than absolute_timeout, and could never end a session"
             )
         return self
-
-
-class PasswordSettings(Section):
-    """Rules for new passwords. NIST SP 800-63B section 3.1.1.2."""
-
-    min_length: Annotated[StrictInt, Field(ge=8, le=64)] = 12
-    """The fewest characters."""
