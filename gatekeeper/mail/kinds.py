@@ -71,7 +71,7 @@ SPECS: Mapping[MailKind, Spec] = {
     MailKind.SECOND_FACTOR_CHANGED: Spec(
         N_("Your two-factor authentication was changed"), frozenset(), 7 * _DAY, may=frozenset({"change"})
     ),
-    MailKind.NEW_DEVICE: Spec(N_("Sign-in from a new device"), frozenset({"user_agent"}), 7 * _DAY),
+    MailKind.NEW_DEVICE: Spec(N_("Sign-in from a new device"), frozenset(), 7 * _DAY),
     MailKind.TEST: Spec(N_("Test mail from {product}"), frozenset(), _HOUR),
 }
 

@@ -115,7 +115,7 @@ class MailTemplates:
             "browser": browser,
             "system": system,
             "days": days,
-            "last_day": _day(facts.created_at + days * _DAY),
+            "last_day": _day(_seconds(values.get("when", ""), facts.created_at + days * _DAY)),
             "when": _minute(_seconds(values.get("when", ""), facts.created_at)),
             "expires": _minute(facts.expires_at) if facts.expires_at is not None else "",
         }
