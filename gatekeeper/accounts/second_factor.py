@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from gatekeeper.accounts.lockout import Lockout
     from gatekeeper.accounts.rates import Rates
     from gatekeeper.accounts.second_factor_reset import SecondFactorReset
-    from gatekeeper.audit.log import AuditLog
     from gatekeeper.storage.engine import Database
 
 
@@ -72,7 +71,6 @@ class SecondFactors:
         lockout: Lockout,
         rates: Rates,
         devices: Devices,
-        audit: AuditLog,
         clock: Clock,
     ) -> None:
         """`box` is the one for `factors.totp.PURPOSE`."""
@@ -82,14 +80,13 @@ class SecondFactors:
         self._lockout = lockout
         self._rates = rates
         self._devices = devices
-        self._audit = audit
         self._clock = clock
         self._totp = Totp(box)
         self._recovery = RecoveryCodes()
         self._factors: tuple[SecondFactor, ...] = (
             self._recovery,
             self._totp,
-        )  # who claims none is the last's
+        )
 
     async def begin(self, user: UserRecord) -> TotpSetup:
         """What to show on the set-up page; the same on a reload within ten minutes.
@@ -205,7 +202,7 @@ class SecondFactors:
         """Seconds for which a browser may be trusted instead of a code; None: that is not offered."""
         return self._policy.trust_for
 
-    async def trust(self, user: UserRecord, device: str | None, *, by: Source) -> bool:
+    async def trust(self, user: UserRecord, device: str | None, *, by: Source | None = None) -> bool:
         """Ask no code of this browser for a while, after it proved one. `device` is what `SignIn.completed`
         returned; False when it is unknown or trust is not offered. Raises `StoreUnavailable`.
         """
@@ -215,7 +212,7 @@ class SecondFactors:
             until = self._clock() + self._policy.trust_for
             done = await self._devices.trust(conn, user.id, device, until)
             if done:
-                await self._reset.write(conn, EventKind.BROWSER_TRUSTED, user, by)
+                await self._reset.write(conn, EventKind.BROWSER_TRUSTED, user, by or Source(user.login))
         return done
 
     async def trusted(self, user: UserRecord, device: str | None) -> bool:
@@ -259,6 +256,6 @@ def _named(user: UserRecord) -> Iterator[None]:
         yield
     except SealBroken as error:
         raise SealBroken(
-            f"the second factor of {user.login} cannot be decrypted: put the earlier secret back as a further "
+            f"the second factor of {user.login} cannot be decrypted: put the earlier secret back as a second "
             f"one in `secret`, or run `gatekeeper user reset-2fa {user.login}`"
         ) from error

@@ -78,7 +78,7 @@ class SecondFactorReset:
     async def tell(
         self, conn: AsyncConnection, kind: EventKind, user: UserRecord, by: Source, *, change: str
     ) -> None:
-        """Mail the owner whoever did it (ASVS 5.0 V6.3.7), and write it down. `change` as the template says."""
+        """Mail the owner, whoever did it (ASVS 5.0 V6.3.7), and write it down."""
         moment = datetime.fromtimestamp(int(self._clock()), UTC).isoformat()
         values = {"change": change, "when": moment}
         if by.client:

@@ -1,4 +1,4 @@
-"""What every second factor that is typed in can do. A new one is one file and one line where they are listed."""
+"""What every second factor that is typed in can do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A QR code as SVG to stand in a page: attributes only, so that a strict Content-Security-Policy passes it."""
+"""A QR code as SVG inside a page: attributes only, so that a strict Content-Security-Policy passes it."""
 
 from __future__ import annotations
 
