@@ -12,12 +12,20 @@ from typing import Any
 import sqlalchemy as sa
 
 from gatekeeper.accounts.admin_link import AdministratorLink
+from gatekeeper.accounts.devices import Devices
 from gatekeeper.accounts.hashing import Cost, PasswordHasher
+from gatekeeper.accounts.lockout import Lockout, LockoutPolicy
+from gatekeeper.accounts.rates import Attempt, Limits, Rates
 from gatekeeper.accounts.sign_in import SignIn
+from gatekeeper.accounts.unlock import Unlock
 from gatekeeper.accounts.users import Users
 from gatekeeper.audit.events import Source
 from gatekeeper.audit.log import AuditLog
-from gatekeeper.core.session import UserRecord
+from gatekeeper.core.secretbox import SecretBox
+from gatekeeper.core.session import Session, SessionRecord, UserRecord
+from gatekeeper.mail.links import Links
+from gatekeeper.mail.outbox import PURPOSE as OUTBOX_PURPOSE
+from gatekeeper.mail.outbox import Outbox, unseal
 from gatekeeper.storage import tables
 from gatekeeper.storage.engine import Database
 
@@ -26,6 +34,8 @@ OTHER_PASSWORD = "seven quiet harbours"
 LOGIN = "pat@example.com"
 BY = Source("cli:test", "192.0.2.7", "req-1")
 START = 1_800_000_000.0
+SECRET = "not a secret: every test has this one"
+UNLIMITED = dict.fromkeys(Attempt, Limits(None, None, None))
 
 
 class CountingHasher(PasswordHasher):
@@ -73,6 +83,13 @@ class World:
     users: Users
     sign_in: SignIn
     link: AdministratorLink
+    devices: Devices
+    lockout: Lockout
+    rates: Rates
+    outbox: Outbox
+    box: SecretBox
+    links: Links
+    unlock: Unlock
     now: float = START
 
     async def rows(self, table: sa.Table) -> list[dict[str, Any]]:
@@ -85,6 +102,50 @@ class World:
     async def change(self, statement: sa.Executable) -> None:
         async with self.db.begin() as conn:
             await conn.execute(statement)
+
+    def use(self, *, policy: LockoutPolicy | None = None, rates: Rates | None = None) -> None:
+        """Sign in under another policy or other limits from now on."""
+
+        def clock() -> float:
+            return self.now
+
+        self.rates = rates or self.rates
+        if policy is not None:
+            self.lockout = Lockout(
+                policy, clock, devices=self.devices, audit=self.audit, outbox=self.outbox, links=self.links
+            )
+            self.unlock = Unlock(self.db, self.lockout, clock)
+        self.sign_in = self.sign_in_with(self.hasher)
+
+    def sign_in_with(self, hasher: PasswordHasher) -> SignIn:
+        """Another `SignIn` on the same database, as another process has one."""
+        return SignIn(
+            self.db,
+            hasher,
+            self.audit,
+            lambda: self.now,
+            lockout=self.lockout,
+            rates=self.rates,
+            devices=self.devices,
+            outbox=self.outbox,
+        )
+
+    async def complete(self, user: UserRecord, device: str | None = None) -> str:
+        """Finish a sign-in whose every step is done; the device cookie."""
+        record = SessionRecord(
+            b"k" * 32, user.id, 0, self.now, self.now, False, "pwd", self.now, 0.0, "192.0.2.7", "Firefox"
+        )
+        return await self.sign_in.completed(
+            Session(record, user, "", ()), device=device, client="192.0.2.7", user_agent="Firefox"
+        )
+
+    async def mails(self, kind: str) -> list[dict[str, str]]:
+        """The values of every mail of this kind that waits."""
+        return [
+            unseal(self.box, row["content"]).values
+            for row in await self.rows(tables.outbox)
+            if row["kind"] == kind and row["content"] is not None
+        ]
 
     async def pat(self, **fields: Any) -> UserRecord:
         return await self.users.add(LOGIN, by=BY, **{"password": PASSWORD, "name": "Pat Example", **fields})
@@ -102,14 +163,27 @@ async def world(folder: Path, hasher: CountingHasher | None = None) -> AsyncIter
 
     audit = AuditLog(db, clock, lines)
     users = Users(db, hasher, audit, clock)
+    box = SecretBox([SECRET], OUTBOX_PURPOSE)
+    outbox, links = Outbox(db, box, clock), Links("https://gate.example.com", "/_gate")
+    devices, rates = Devices(clock), Rates(audit, clock, secret=SECRET, limits=UNLIMITED)
+    lockout = Lockout(LockoutPolicy(), clock, devices=devices, audit=audit, outbox=outbox, links=links)
     made = World(
-        db,
-        hasher,
-        audit,
-        lines,
-        users,
-        SignIn(db, hasher, audit, clock),
-        AdministratorLink(db, users, audit, clock),
+        db=db,
+        hasher=hasher,
+        audit=audit,
+        lines=lines,
+        users=users,
+        sign_in=SignIn(
+            db, hasher, audit, clock, lockout=lockout, rates=rates, devices=devices, outbox=outbox
+        ),
+        link=AdministratorLink(db, users, audit, clock),
+        devices=devices,
+        lockout=lockout,
+        rates=rates,
+        outbox=outbox,
+        box=box,
+        links=links,
+        unlock=Unlock(db, lockout, clock),
     )
     try:
         yield made
