@@ -257,12 +257,8 @@ class SignIn:
     async def _tell_of_new_browser(
         self, conn: AsyncConnection, user: UserRecord, *, client: str, user_agent: str, now: float
     ) -> None:
-        values = {
-            "user_agent": user_agent or "unknown",
-            "when": moment(now),
-        }
-        if client:
-            values["client"] = client
+        said = {"when": moment(now), "client": client, "user_agent": user_agent}
+        values = {name: value for name, value in said.items() if value}
         await self._outbox.post(conn, MailKind.NEW_DEVICE, user=user, values=values)
 
     async def _renewed_hash(self, account: Credentials, password: str) -> str | None:

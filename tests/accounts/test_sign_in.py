@@ -31,8 +31,13 @@ async def make_every_kind(w: World) -> dict[str, tuple[str, str]]:
     await w.change(
         sa.update(tables.users).where(tables.users.c.id == broken.id).values(password_hash="{SHA}nonsense")
     )
+    locked = await w.users.add("locked@example.com", by=BY, password=PASSWORD)
+    await w.change(
+        sa.update(tables.users).where(tables.users.c.id == locked.id).values(failures=5, locked_at=w.now)
+    )
     return {
         "wrong_password": (LOGIN, OTHER_PASSWORD),
+        "locked": ("locked@example.com", PASSWORD),
         "unknown_login": ("nobody@example.com", PASSWORD),
         "disabled": ("disabled@example.com", PASSWORD),
         "no_password": ("no-password@example.com", PASSWORD),
@@ -93,7 +98,7 @@ def test_every_refusal_asks_the_database_the_same_number_of_times(tmp_path: Path
     tell(tmp_path, story)
 
 
-@pytest.mark.parametrize("kind", ["disabled", "unknown_login", "no_password", "unreadable_hash"])
+@pytest.mark.parametrize("kind", ["locked", "disabled", "unknown_login", "no_password", "unreadable_hash"])
 def test_where_no_password_can_be_right_the_dummy_is_verified(tmp_path: Path, kind: str) -> None:
     async def story(w: World) -> None:
         login, password = (await make_every_kind(w))[kind]
