@@ -143,26 +143,7 @@ class Lockout:
 
         Links mailed for this lock stop working.
         """
-        locked = False
-        for table, is_it in ((users, users.c.id == user_id), (devices, devices.c.user_id == user_id)):
-            opened = await conn.execute(
-                sa.update(table).where(is_it, table.c.locked_at.is_not(None)).values(locked_at=None)
-            )
-            locked = locked or opened.rowcount > 0
-            await conn.execute(sa.update(table).where(is_it).values(failures=0))
-        await tokens.withdraw(conn, PURPOSE, user_id=user_id)
-        if locked:
-            user = await rows.locked_user(conn, user_id)
-            await self._audit.record(
-                EventKind.ACCOUNT_UNLOCKED,
-                user_id=user.id,
-                login=user.login,
-                actor=by.actor,
-                client=by.client,
-                request_id=by.request_id,
-                conn=conn,
-            )
-        return locked
+        return await unlock(conn, user_id, by, self._audit)
 
     async def _settle(self, conn: AsyncConnection, ticket: Ticket, *, failures: int) -> None:
         table, is_it = _place(ticket)
@@ -224,6 +205,30 @@ class Lockout:
         if self._policy.unlock_after is None:
             return sa.false()
         return table.c.locked_at <= now - self._policy.unlock_after
+
+
+async def unlock(conn: AsyncConnection, user_id: int, by: Source, audit: AuditLog) -> bool:
+    """See `Lockout.unlock`; for whoever has no lockout at hand."""
+    locked = False
+    for table, is_it in ((users, users.c.id == user_id), (devices, devices.c.user_id == user_id)):
+        opened = await conn.execute(
+            sa.update(table).where(is_it, table.c.locked_at.is_not(None)).values(locked_at=None)
+        )
+        locked = locked or opened.rowcount > 0
+        await conn.execute(sa.update(table).where(is_it).values(failures=0))
+    await tokens.withdraw(conn, PURPOSE, user_id=user_id)
+    if locked:
+        user = await rows.locked_user(conn, user_id)
+        await audit.record(
+            EventKind.ACCOUNT_UNLOCKED,
+            user_id=user.id,
+            login=user.login,
+            actor=by.actor,
+            client=by.client,
+            request_id=by.request_id,
+            conn=conn,
+        )
+    return locked
 
 
 def _place(ticket: Ticket) -> tuple[sa.Table, sa.ColumnElement[bool]]:
