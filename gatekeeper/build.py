@@ -19,6 +19,7 @@ from gatekeeper.accounts.unlock import Unlock
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.build_mail import make_links, make_outbox, make_sender
 from gatekeeper.build_passwords import PasswordServices, make_step_policy
+from gatekeeper.build_second_factor import make_second_factors
 from gatekeeper.core.clock import Clock, SteadyClock
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import GatekeeperError
@@ -121,6 +122,16 @@ class Services:
         self.recovery = passwords.recovery
         self.invitations = passwords.invitations
         self.expiry = passwords.expiry
+        self.second_factors = make_second_factors(
+            settings,
+            db=self.db,
+            audit=self.audit,
+            outbox=self.outbox,
+            lockout=self.lockout,
+            rates=self.rates,
+            devices=self.devices,
+            clock=clock,
+        )
         self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
         self.sessions = SessionManager(
             SqlSessionStore(self.db),

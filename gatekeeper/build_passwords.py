@@ -30,6 +30,8 @@ def make_step_policy(settings: Settings) -> StepPolicy:
     """What the operator wants of a sign-in beyond the password."""
     password = settings.password
     return StepPolicy(
+        two_factor=settings.two_factor.mode,
+        two_factor_roles=frozenset(settings.two_factor.roles),
         password_max_age=password.max_age_seconds,
         password_unused=password.max_unused_seconds,
         first_logon=password.first_logon,

@@ -16,6 +16,7 @@ _COMMANDS = {
     "explain": "gatekeeper.cli.explain:explain",
     "user": "gatekeeper.cli.user:user",
     "session": "gatekeeper.cli.session:session",
+    "secret": "gatekeeper.cli.secret:secret",
     "mail": "gatekeeper.cli.mail:mail",
     "demo": "gatekeeper.cli.demo:demo",
 }

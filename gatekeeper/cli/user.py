@@ -25,6 +25,7 @@ from gatekeeper.cli.common import (
     when,
     with_database,
 )
+from gatekeeper.cli.user_second_factor import require_2fa, reset_2fa
 from gatekeeper.core.session import UserRecord
 from gatekeeper.settings import Settings
 from gatekeeper.storage.engine import Database
@@ -39,6 +40,10 @@ password_stdin_option = click.option(
 @click.group()
 def user() -> None:
     """Add, change and list accounts."""
+
+
+user.add_command(reset_2fa)
+user.add_command(require_2fa)
 
 
 @user.command()

@@ -34,6 +34,8 @@ class Document:
     values: dict[Loc, Origin] = field(default_factory=dict)
     problems: dict[Loc, Problem] = field(default_factory=dict)
     """What is wrong with the writing itself: duplicate keys, words that YAML would turn into others."""
+    misread: dict[Loc, str] = field(default_factory=dict)
+    """The latter as they were written: no problem where the key knows the very word, such as `off`."""
 
 
 class _Anchored(NamedTuple):
@@ -180,6 +182,7 @@ class _Reader:
         if isinstance(value, Refused):
             loc = self._add(event, text)
             self._problem(event, loc, value.why)
+            self.document.misread[loc] = text
         else:
             loc = self._add(event, value)
         if event.anchor is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -57,6 +57,13 @@ def item_types(annotation: Any) -> Iterator[Any]:
 def holds(annotation: Any, kind: type) -> bool:
     """Whether `kind` itself is among the alternatives of a type."""
     return kind in _alternatives(annotation)
+
+
+def knows_word(annotation: Any, text: str) -> bool:
+    """Whether `text` is one of the fixed words among the alternatives of a type."""
+    return any(
+        get_origin(found) is Literal and text in get_args(found) for found in _alternatives(annotation)
+    )
 
 
 def key_paths(section: type[Section] = Settings, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -10,14 +10,18 @@ from pydantic_core import ErrorDetails
 
 from gatekeeper.settings.base import Misfit
 from gatekeeper.settings.document import Document
-from gatekeeper.settings.keys import annotation_at, key_paths, section_in
+from gatekeeper.settings.keys import annotation_at, key_paths, knows_word, section_in
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc, Origin, Problem, SettingsError, did_you_mean, dotted, one_of
 
 
 def validate(document: Document, base: Path) -> Settings:
     """Raises `SettingsError` with everything that is wrong in `document`, its own problems included."""
-    problems = dict(document.problems)
+    problems = {
+        loc: problem
+        for loc, problem in document.problems.items()
+        if loc not in document.misread or not knows_word(annotation_at(loc), document.misread[loc])
+    }
     data = _without_empty(document, problems)
     settings: Settings | None = None
     try:
