@@ -1,12 +1,21 @@
-"""What every suite shares: `--all` also runs the tests marked slow."""
+"""What every suite shares: `--all` also runs the slow tests, and generates far more (tests/fuzz.py)."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+from tests.fuzz import FULL, VARIABLE
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--all"):
+        os.environ.setdefault(VARIABLE, str(FULL))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -24,7 +24,8 @@ body follows, and does its own framing."""
 # trust any of them, whatever names the operator configured.
 _CLAIMS = frozenset(
     b"remote-user remote-name remote-email remote-groups x-remote-user x-webauth-user "
-    b"forwarded x-real-ip x-client-ip x-cluster-client-ip true-client-ip client-ip "
+    b"forwarded x-forwarded x-original-forwarded-for x-real-ip x-client-ip x-cluster-client-ip "
+    b"true-client-ip client-ip cf-connecting-ip fastly-client-ip x-http-host-override "
     b"x-original-url x-original-uri x-original-method x-original-host x-rewrite-url x-host "
     b"x-request-id proxy".split()  # proxy: CVE-2016-5385
 )

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.gate.server.body import ChunkedBody
 from gatekeeper.gate.server.config import ServerLimits
 from gatekeeper.gate.server.head import parse_head
+from tests.fuzz import fuzz
 from tests.server.cases import CASES, Case
 from tests.server.memory import Bench, settle
 from tests.server.wire import Recorder
 
-EXAMPLES = int(os.environ.get("GATEKEEPER_FUZZ_EXAMPLES", "200"))
 SMALL = ServerLimits(request_line=60, head=160, headers=6, body=40, trailers=24)
 
 PIECES = [
@@ -43,7 +42,6 @@ streams = st.one_of(
         st.binary(max_size=3),
     ),
 )
-quick = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def converse(pieces: list[bytes], limits: ServerLimits) -> tuple[bytes, list[object], list[object], bool]:
@@ -77,7 +75,7 @@ def converse(pieces: list[bytes], limits: ServerLimits) -> tuple[bytes, list[obj
     return asyncio.run(story())
 
 
-@quick
+@fuzz(200, share=0.02)
 @given(stream=streams, cuts=st.lists(st.integers(0, 400), max_size=12), small=st.booleans())
 def test_splitting_changes_nothing(stream: bytes, cuts: list[int], small: bool) -> None:
     limits = SMALL if small else ServerLimits()
@@ -88,7 +86,7 @@ def test_splitting_changes_nothing(stream: bytes, cuts: list[int], small: bool) 
     assert converse([bytes([byte]) for byte in stream[:150]] + [stream[150:]], limits) == whole
 
 
-@quick
+@fuzz(200)
 @given(block=st.one_of(st.binary(max_size=300), streams))
 def test_any_head_is_read_or_refused(block: bytes) -> None:
     try:
@@ -101,7 +99,7 @@ def test_any_head_is_read_or_refused(block: bytes) -> None:
         assert all(name == name.lower() for name, _ in head.headers)
 
 
-@quick
+@fuzz(200)
 @given(data=st.one_of(st.binary(max_size=80), streams), seed=st.integers(0, 99))
 def test_any_chunks_are_read_or_refused_wherever_they_are_split(data: bytes, seed: int) -> None:
     def read(pieces: list[bytes]) -> tuple[object, ...]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatekeeper.settings import Settings, SettingsError, load_settings, make_settings
 from gatekeeper.settings.document import read_document
 from gatekeeper.settings.environment import variable_name
 from gatekeeper.settings.keys import key_paths
+from tests.fuzz import fuzz
 from tests.settings.helpers import NEEDED
 
 _PATHS = list(key_paths())
@@ -73,11 +73,6 @@ _VALUES = st.recursive(
     ),
     max_leaves=12,
 )
-_many = settings(
-    max_examples=int(os.environ.get("SETTINGS_FUZZ_EXAMPLES", "150")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
 
 
 def outcome(action: Any, *arguments: Any, **keywords: Any) -> Settings | None:
@@ -95,7 +90,7 @@ def outcome(action: Any, *arguments: Any, **keywords: Any) -> Settings | None:
     return result
 
 
-@_many
+@fuzz(150)
 @given(st.binary(max_size=200) | _YAML_LIKE.map(lambda text: text.encode("utf-8", "surrogatepass")))
 @example(b'a: "\\U00110000"\n')
 @example(b"%YAML 1." + b"9" * 5000 + b"\n--- a")
@@ -112,14 +107,14 @@ def test_any_bytes_are_a_document_or_one_problem(raw: bytes) -> None:
         assert isinstance(document.data, dict)
 
 
-@_many
+@fuzz(150, share=0.05)
 @given(st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=4), _VALUES, max_size=6))
 @example({"session": {}, "public_url": "https://a.example", "upstream": "http://a"})
 def test_any_values_are_settings_or_problems(data: dict[str, Any]) -> None:
     outcome(make_settings, data, create=False)
 
 
-@_many
+@fuzz(150, share=0.05)
 @given(st.dictionaries(st.sampled_from([path[0] for path in _PATHS]), _VALUES, max_size=4))
 def test_any_file_is_settings_or_problems(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any]
@@ -131,7 +126,7 @@ def test_any_file_is_settings_or_problems(
     outcome(load_settings, path, {}, create=False)
 
 
-@_many
+@fuzz(150, share=0.05)
 @given(
     st.dictionaries(
         st.sampled_from(list(map(variable_name, _PATHS)))
