@@ -137,7 +137,7 @@ class Services:
             SqlSessionStore(self.db),
             self.users,
             secrets=make_secrets(settings),
-            timeouts=Timeouts(settings.session.idle_timeout, settings.session.absolute_timeout),
+            timeouts=make_timeouts(settings),
             next_step=make_next_step(make_step_policy(settings)),
             headers_for=header_maker(make_identity_names(settings)),
             clock=clock,
@@ -236,6 +236,17 @@ def make_secrets(settings: Settings) -> list[str]:
 def make_identity_names(settings: Settings) -> IdentityNames:
     identity = settings.identity
     return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
+
+
+def make_timeouts(settings: Settings) -> Timeouts:
+    """How long sessions last."""
+    session = settings.session
+    return Timeouts(
+        idle=session.idle_timeout,
+        absolute=session.absolute_timeout,
+        remember=session.remember if session.remember_me else 0.0,
+        remember_max=session.remember_max,
+    )
 
 
 def make_rules(settings: Settings) -> Policy:

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from gatekeeper.accounts import rows
+from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.audit.events import EventKind
 from gatekeeper.audit.log import AuditLog
+from gatekeeper.build import make_timeouts
+from gatekeeper.build_passwords import make_step_policy
 from gatekeeper.cli.common import (
     audit_log,
     config_option,
@@ -31,9 +34,6 @@ from gatekeeper.storage.engine import Database
 
 T = TypeVar("T")
 
-SHOWN = 12
-"""Hex digits of a session's key that are shown: enough to tell sessions apart, useless for anything else."""
-
 SHORTEST_PREFIX = 6
 
 
@@ -42,6 +42,14 @@ class _Tools(NamedTuple):
     store: SqlSessionStore
     audit: AuditLog
     timeouts: Timeouts
+    next_step: Callable[[SessionRecord, UserRecord], str]
+
+
+class _Listed(NamedTuple):
+    record: SessionRecord
+    login: str
+    step: str
+    """What the person has still to do before anybody is signed in; "" when that is done."""
 
 
 @click.group()
@@ -56,19 +64,17 @@ def session() -> None:
 def list_(login: str | None, config: Path, as_json: bool) -> None:
     """List the sessions that are alive, the last active first."""
 
-    async def work(tools: _Tools) -> list[tuple[SessionRecord, str]]:
+    async def work(tools: _Tools) -> list[_Listed]:
         found = None if login is None else await _account(tools.db, login)
-        alive = await _alive(tools, found.id if found else None)
-        users = {record.user_id: await _login_of(tools.db, record.user_id) for record in alive}
-        return [(record, users[record.user_id]) for record in alive]
+        return await _alive(tools, found.id if found else None)
 
     listed = _run(config, work)
     if as_json:
-        print_json([_as_json(record, of) for record, of in listed])
+        print_json([_as_json(entry) for entry in listed])
     else:
         print_table(
             ("ID", "LOGIN", "SINCE", "LAST SEEN", "PROVED", "CLIENT", "BROWSER"),
-            [_as_row(record, of) for record, of in listed],
+            [_as_row(entry) for entry in listed],
         )
 
 
@@ -99,8 +105,10 @@ def revoke(login: str | None, prefix: str | None, everybody: bool, config: Path,
 
 def _run(config: Path, work: Callable[[_Tools], Coroutine[Any, Any, T]]) -> T:
     async def with_tools(settings: Settings, db: Database) -> T:
-        timeouts = Timeouts(settings.session.idle_timeout, settings.session.absolute_timeout)
-        return await work(_Tools(db, SqlSessionStore(db), audit_log(db, time.time), timeouts))
+        next_step = make_next_step(make_step_policy(settings))
+        return await work(
+            _Tools(db, SqlSessionStore(db), audit_log(db, time.time), make_timeouts(settings), next_step)
+        )
 
     return with_database(config, with_tools)
 
@@ -113,17 +121,27 @@ async def _account(db: Database, login: str) -> UserRecord:
     return found
 
 
-async def _login_of(db: Database, user_id: int) -> str:
+async def _user(db: Database, user_id: int) -> UserRecord | None:
     async with db.read() as conn:
-        found = await rows.read_user(conn, user_id=user_id)
-    return found.login if found else f"(deleted, id {user_id})"
+        return await rows.read_user(conn, user_id=user_id)
 
 
-async def _alive(tools: _Tools, user_id: int | None = None) -> list[SessionRecord]:
+def _login_of(user: UserRecord | None, user_id: int) -> str:
+    return user.login if user else f"(deleted, id {user_id})"
+
+
+async def _alive(tools: _Tools, user_id: int | None = None) -> list[_Listed]:
     now = time.time()
-    return [
-        record for record in await tools.store.list(user_id) if ended(record, tools.timeouts, now) is None
-    ]
+    users: dict[int, UserRecord | None] = {}
+    alive = []
+    for record in await tools.store.list(user_id):
+        if record.user_id not in users:
+            users[record.user_id] = await _user(tools.db, record.user_id)
+        user = users[record.user_id]
+        step = "" if user is None else tools.next_step(record, user)
+        if ended(record, tools.timeouts, now, complete=not step) is None:
+            alive.append(_Listed(record, _login_of(user, record.user_id), step))
+    return alive
 
 
 async def _end_user(tools: _Tools, user: UserRecord) -> int:
@@ -139,16 +157,16 @@ async def _end_one(tools: _Tools, prefix: str) -> int:
         raise click.UsageError(
             f"--id takes at least {SHORTEST_PREFIX} of the digits that `session list` shows"
         )
-    matching = [record for record in await _alive(tools) if record.key.hex().startswith(wanted)]
+    matching = [entry for entry in await _alive(tools) if entry.record.key.hex().startswith(wanted)]
     if not matching:
         raise click.ClickException(f"no session that is alive has an ID beginning with {wanted}")
     if len(matching) > 1:
         raise click.ClickException(
             f"{len(matching)} sessions have an ID beginning with {wanted}: give more of it"
         )
-    record = matching[0]
+    record, login, _ = matching[0]
     number = int(await tools.store.end(record.key, EndReason.REVOKED, time.time()))
-    await _record(tools, record.user_id, await _login_of(tools.db, record.user_id), number)
+    await _record(tools, record.user_id, login, number)
     return number
 
 
@@ -156,7 +174,7 @@ async def _end_everybody(tools: _Tools) -> int:
     number = 0
     for user_id in sorted({record.user_id for record in await tools.store.list()}):
         ended_now = await tools.store.end_user(user_id, EndReason.REVOKED, time.time())
-        await _record(tools, user_id, await _login_of(tools.db, user_id), ended_now)
+        await _record(tools, user_id, _login_of(await _user(tools.db, user_id), user_id), ended_now)
         number += ended_now
     return number
 
@@ -171,29 +189,32 @@ async def _record(tools: _Tools, user_id: int, login: str, number: int) -> None:
     )
 
 
-def _as_json(record: SessionRecord, login: str) -> dict[str, object]:
+def _as_json(entry: _Listed) -> dict[str, object]:
+    record, login, step = entry
     return {
-        "id": record.key.hex()[:SHOWN],
+        "id": record.public_id,
         "user_id": record.user_id,
         "login": login,
         "created_at": when(record.created_at),
         "last_seen_at": when(record.last_seen_at),
         "remembered": record.remembered,
         "methods": record.methods.split(),
+        "step": step,
         "client": record.client,
         "user_agent": record.user_agent,
     }
 
 
-def _as_row(record: SessionRecord, login: str) -> tuple[str, ...]:
+def _as_row(entry: _Listed) -> tuple[str, ...]:
+    record, login, step = entry
     # The browser's name comes from outside: no control character of it may reach the terminal.
     browser = "".join(letter if letter.isprintable() else "?" for letter in record.user_agent[:40])
     return (
-        record.key.hex()[:SHOWN],
+        record.public_id,
         login,
         when(record.created_at) or "",
         when(record.last_seen_at) or "",
-        record.methods,
+        f"{record.methods} (half-finished: {step})" if step else record.methods,
         record.client,
         browser,
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Protocol
 
-from gatekeeper.core.session import EndReason, Session, SessionRecord, UserRecord
+from gatekeeper.core.session import Cutoffs, EndReason, Session, SessionRecord, Timeouts, UserRecord
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,10 +38,15 @@ class SessionStore(Protocol):
     async def touch(self, seen: Sequence[tuple[bytes, float]]) -> None:
         """Move `last_seen_at` forward, never back."""
 
-    async def end(self, key: bytes, reason: EndReason, now: float, *, seen: float | None = None) -> bool:
+    async def renew(self, used: Sequence[tuple[bytes, float]], timeouts: Timeouts) -> None:
+        """Move `renewed_at` of remembered sessions forward, never back, and only of those alive by then."""
+
+    async def end(
+        self, key: bytes, reason: EndReason, now: float, *, judged: SessionRecord | None = None
+    ) -> bool:
         """End one session everywhere, with the ids that it replaced; False when it was over already.
 
-        With `seen`, the end is by time: only this id, and False when it was active after `seen`.
+        With `judged`, the end is by time: only this id, and False when it was active or renewed since.
         """
 
     async def end_user(
@@ -51,10 +56,10 @@ class SessionStore(Protocol):
 
     async def list(self, user_id: int | None = None) -> list[SessionRecord]: ...
 
-    async def expire(self, now: float, *, created_before: float, seen_before: float) -> int:
+    async def expire(self, now: float, over: Cutoffs) -> int:
         """Write down the end of what is over by time, so that no clock set back revives it; the number."""
 
-    async def purge(self, *, created_before: float, seen_before: float, ended_before: float) -> int:
+    async def purge(self, over: Cutoffs, *, ended_before: float) -> int:
         """Forget rows that no answer depends on any more."""
 
 

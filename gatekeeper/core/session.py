@@ -104,9 +104,35 @@ class Timeouts(NamedTuple):
     partial: float = 600.0
     """For a half-finished sign-in, from its first factor."""
     remember: float = 172_800.0
-    """For a remembered session, from its last renewal. It knows neither idle nor absolute timeout."""
+    """For a remembered session, from its last renewal. It knows neither idle nor absolute timeout. 0.0 when
+    sessions are not remembered: then none begins, and those from before are over."""
     remember_max: float = 2_592_000.0
     """For a remembered session, from sign-in."""
+
+
+class Cutoffs(NamedTuple):
+    """What is over by time, said so that a store can look for it: not later than these times, each."""
+
+    created: float
+    seen: float
+    """For sessions that are not remembered, as `created`."""
+    remembered_created: float
+    renewed: float
+
+
+def cutoffs(timeouts: Timeouts, now: float, *, margin: float = 0.0) -> Cutoffs:
+    """What `ended` says at `now`, for a store. `margin` seconds are granted to activity still under way."""
+    return Cutoffs(
+        created=now - timeouts.absolute,
+        seen=now - timeouts.idle - margin,
+        remembered_created=now - timeouts.remember_max,
+        renewed=now - timeouts.remember - margin,
+    )
+
+
+def last_renewal(record: SessionRecord) -> float:
+    """From when a remembered session's time counts."""
+    return max(record.created_at, record.renewed_at)
 
 
 def ended(
@@ -124,8 +150,7 @@ def ended(
     if record.remembered:
         if now >= record.created_at + timeouts.remember_max:
             return EndReason.ABSOLUTE
-        over = max(record.created_at, record.renewed_at) + timeouts.remember
-        return EndReason.IDLE if now >= over else None
+        return EndReason.IDLE if now >= last_renewal(record) + timeouts.remember else None
     if now >= record.created_at + timeouts.absolute:
         return EndReason.ABSOLUTE
     if now >= record.last_seen_at + timeouts.idle:

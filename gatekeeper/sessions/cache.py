@@ -11,8 +11,9 @@ from typing import Any
 
 from gatekeeper.core.session import HeaderList, Session, SessionRecord
 
-Entry = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], str, HeaderList, float, bytes]
-"""(record up to `last_seen_at`, record after it, user, step, headers, when it is over in any case, key)"""
+Entry = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], str, HeaderList, float, bytes, float]
+"""(record up to `last_seen_at`, record after it, user, step, headers, when it is over in any case, key, the
+idle timeout)"""
 
 _LAST_SEEN = SessionRecord._fields.index("last_seen_at")
 
@@ -36,7 +37,8 @@ class SessionCache:
     def __contains__(self, key: bytes) -> bool:
         return key in self._cookies
 
-    def put(self, cookie: bytes, session: Session, over_at: float) -> None:
+    def put(self, cookie: bytes, session: Session, over_at: float, idle: float) -> None:
+        """Answer `cookie` with `session` until `over_at`, or for `idle` seconds (inf) after activity."""
         record, user = session.record, session.user
         key = record.key
         headers = tuple((bytes(name), bytes(value)) for name, value in session.headers)
@@ -50,7 +52,7 @@ class SessionCache:
             else:
                 self._cookies[key] = (*cookies, cookie)
         before, after = tuple(record)[:_LAST_SEEN], tuple(record)[_LAST_SEEN + 1 :]
-        self.table[cookie] = (before, after, tuple(user), session.step, headers, over_at, key)
+        self.table[cookie] = (before, after, tuple(user), session.step, headers, over_at, key, idle)
         self.seen[key] = max(record.last_seen_at, self.seen.get(key, 0.0))
 
     def drop_key(self, key: bytes) -> None:

@@ -14,7 +14,15 @@ from collections.abc import Callable, Sequence
 
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.protocols import SessionStore, UserDirectory
-from gatekeeper.core.session import EndReason, HeaderList, Session, SessionRecord, Timeouts, UserRecord
+from gatekeeper.core.session import (
+    EndReason,
+    HeaderList,
+    Session,
+    SessionRecord,
+    Timeouts,
+    UserRecord,
+    last_renewal,
+)
 from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.sessions.activity import Activity
 from gatekeeper.sessions.cache import SessionCache
@@ -22,6 +30,8 @@ from gatekeeper.sessions.errors import SessionOver
 from gatekeeper.sessions.invalidation import Invalidations
 from gatekeeper.sessions.progress import Progress
 from gatekeeper.sessions.reader import SessionReader
+from gatekeeper.sessions.renewal import Renewer
+from gatekeeper.sessions.renewals import RENEW_EVERY, Renewals
 from gatekeeper.sessions.signing import ID_BYTES, CookieSigner, session_key
 from gatekeeper.sessions.upkeep import Upkeep
 from gatekeeper.storage.revocations import Revocation
@@ -76,6 +86,7 @@ class SessionManager:
         self._table = self._cache.table
         self._seen = self._cache.seen
         self._activity = Activity(store, idle=timeouts.idle, on_error=on_error)
+        self._renewals = Renewals(timeouts)
         self._reader = SessionReader(
             store,
             users,
@@ -84,11 +95,12 @@ class SessionManager:
             headers_for=headers_for,
             cache=self._cache,
             activity=self._activity,
+            renewals=self._renewals,
             confirm_delay=confirm_delay,
         )
+        self._renewer = Renewer(store, self._reader, self._cache, self._renewals, timeouts, on_error=on_error)
         self._progress = Progress(
             store,
-            users,
             self._reader,
             self._cache,
             self._signer,
@@ -106,6 +118,7 @@ class SessionManager:
         await self._invalidations.open(self)
         for name, work in (
             ("session activity", self._activity.run()),
+            ("session renewals", self._renewer.run()),
             ("session watchers", self._upkeep.run_rechecks()),
             ("session upkeep", self._upkeep.run_cleaning()),
         ):
@@ -118,6 +131,7 @@ class SessionManager:
         await self._invalidations.close()
         self._fresh_until = -math.inf
         await self._activity.flush()
+        await self._renewer.flush()
 
     async def __aenter__(self) -> SessionManager:
         await self.open()
@@ -131,6 +145,7 @@ class SessionManager:
         return (
             self._monotonic() < self._fresh_until
             and not self._activity.failing
+            and not self._renewer.failing
             and bool(self._running)
             and not any(done() for done in self._running)
         )
@@ -142,9 +157,9 @@ class SessionManager:
         entry = self._table.get(cookie)
         if entry is None or self._monotonic() >= self._fresh_until:
             return None
-        before, after, user, step, headers, over_at, key = entry
+        before, after, user, step, headers, over_at, key, idle = entry
         seen = self._seen[key]
-        if now >= over_at or now >= seen + self._idle:
+        if now >= over_at or now >= seen + idle:
             return None
         # Concatenation, not a display with stars: a third faster.
         record = _new(SessionRecord, before + (seen,) + after)
@@ -161,14 +176,17 @@ class SessionManager:
         return found.answer
 
     def touch(self, session: Session, now: float) -> None:
-        """The person was active at `now`."""
-        key = session.record.key
+        """The person was active at `now`. Activity after the deadline is none: it revives nothing."""
+        record = session.record
+        key = record.key
         previous = self._seen.get(key)
         if previous is not None:
-            if now <= previous:
+            if now <= previous or (now >= previous + self._idle and not record.remembered):
                 return
             self._seen[key] = now
         self._activity.note(key, now, previous)
+        if record.remembered and session.step == "" and now >= last_renewal(record) + RENEW_EVERY:
+            self._renewals.note(key, now)
 
     def watch(self, session: Session, on_revoked: Callable[[], None]) -> Callable[[], None]:
         """Call `on_revoked` once when the session is signed out or revoked; returns the way to stop."""
@@ -193,7 +211,8 @@ class SessionManager:
     ) -> tuple[Session, str]:
         """Start a session after the first factor was proved: the session and the cookie's value.
 
-        `methods` are RFC 8176 names. Raises SessionOver when the account is gone or disabled, and
+        `methods` are RFC 8176 names. `remembered` counts only where sessions are remembered at all
+        (`Timeouts.remember`). Raises SessionOver when the account is gone or disabled, and
         StoreUnavailable.
         """
         generation = self._cache.generation
@@ -208,7 +227,7 @@ class SessionManager:
             epoch=user.session_epoch,
             created_at=now,
             last_seen_at=now,
-            remembered=remembered,
+            remembered=remembered and self._timeouts.remember > 0.0,
             methods=methods,
             first_factor_at=now,
             second_factor_at=now if second_factor else 0.0,
@@ -300,4 +319,5 @@ class SessionManager:
 
     def _remember(self, cookie: bytes, session: Session, generation: int) -> None:
         if generation == self._cache.generation:
-            self._cache.put(cookie, session, self._reader.over_at(session))
+            idle = math.inf if session.record.remembered else self._idle
+            self._cache.put(cookie, session, self._reader.over_at(session), idle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatekeeper.core.clock import Clock
-from gatekeeper.core.protocols import SessionStore, UserDirectory
+from gatekeeper.core.protocols import SessionStore
 from gatekeeper.core.session import EndReason, Session, SessionRecord, Timeouts, UserRecord, ended
 from gatekeeper.sessions.cache import SessionCache
 from gatekeeper.sessions.errors import SessionOver
@@ -22,7 +22,6 @@ class Progress:
     def __init__(
         self,
         store: SessionStore,
-        users: UserDirectory,
         reader: SessionReader,
         cache: SessionCache,
         signer: CookieSigner,
@@ -32,7 +31,6 @@ class Progress:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._store = store
-        self._users = users
         self._reader = reader
         self._cache = cache
         self._signer = signer
@@ -79,13 +77,10 @@ class Progress:
         request began: the step that was just taken may have made it look unfinished (a second factor was
         set up hours after sign-in, and is recorded in the session only now).
         """
-        stored = await self._store.get(session.record.key)
-        if isinstance(stored, EndReason):
-            raise SessionOver(stored)
-        user = await self._users.get(stored.user_id)
-        if user is None or user.disabled or stored.epoch < user.session_epoch:
-            raise SessionOver(EndReason.REVOKED)
-        record = self._reader.with_latest(stored)
+        found = await self._reader.find(session.record.key)
+        if isinstance(found, EndReason):
+            raise SessionOver(found)
+        record, user = self._reader.with_latest(found[0]), found[1]
         over = ended(record, self._timeouts, self._clock(), complete=session.complete)
         if over is not None:
             raise SessionOver(over)

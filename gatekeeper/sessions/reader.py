@@ -10,9 +10,19 @@ from typing import NamedTuple
 
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import SessionStore, UserDirectory
-from gatekeeper.core.session import EndReason, HeaderList, Session, SessionRecord, Timeouts, UserRecord, ended
+from gatekeeper.core.session import (
+    EndReason,
+    HeaderList,
+    Session,
+    SessionRecord,
+    Timeouts,
+    UserRecord,
+    ended,
+    last_renewal,
+)
 from gatekeeper.sessions.activity import Activity
 from gatekeeper.sessions.cache import SessionCache
+from gatekeeper.sessions.renewals import Renewals
 
 _ATTEMPTS = 4
 _JUST_IDLE = 1.0
@@ -39,6 +49,7 @@ class SessionReader:
         headers_for: Callable[[UserRecord], HeaderList],
         cache: SessionCache,
         activity: Activity,
+        renewals: Renewals,
         confirm_delay: float,
     ) -> None:
         self._store = store
@@ -48,6 +59,7 @@ class SessionReader:
         self._headers_for = headers_for
         self._cache = cache
         self._activity = activity
+        self._renewals = renewals
         self._confirm_delay = confirm_delay
 
     def make(self, record: SessionRecord, user: UserRecord) -> Session:
@@ -59,7 +71,7 @@ class SessionReader:
         if record.remembered:
             lasting = min(
                 record.created_at + timeouts.remember_max,
-                max(record.created_at, record.renewed_at) + timeouts.remember,
+                last_renewal(record) + timeouts.remember,
             )
         else:
             lasting = record.created_at + timeouts.absolute
@@ -85,17 +97,27 @@ class SessionReader:
             if reason is None:
                 return Found(judged, generation)
             self._cache.drop_key(key)
-            late = now - record.last_seen_at - self._timeouts.idle
-            if reason is EndReason.IDLE and late < _JUST_IDLE and not confirmed:
+            if reason is EndReason.IDLE and now - self._quiet_at(record) < _JUST_IDLE and not confirmed:
                 await asyncio.sleep(self._confirm_delay)
                 confirmed = True
-            elif await self._store.end(key, reason, now, seen=record.last_seen_at):
+            elif await self._store.end(key, reason, now, judged=record):
                 return Found(reason, generation)
         raise StoreUnavailable("the session changed while it was read")
 
     def with_latest(self, record: SessionRecord) -> SessionRecord:
-        """`record` with the activity that this process has not written down yet."""
-        return record._replace(last_seen_at=self._activity.latest(record.key, record.last_seen_at))
+        """`record` with the activity and renewal that this process has not written down yet."""
+        latest = self._activity.latest(record.key, record.last_seen_at)
+        return self._renewals.applied_to(record)._replace(last_seen_at=latest)
+
+    async def find(self, key: bytes) -> tuple[SessionRecord, UserRecord] | EndReason:
+        """The session and its user as they are stored, unless ended or revoked. Raises StoreUnavailable."""
+        stored = await self._store.get(key)
+        if isinstance(stored, EndReason):
+            return stored
+        user = await self._users.get(stored.user_id)
+        if user is None or user.disabled or stored.epoch < user.session_epoch:
+            return EndReason.REVOKED
+        return stored, user
 
     async def list(self, user_id: int | None, now: float) -> builtins.list[SessionRecord]:
         """What is alive and complete, the last active first. Raises StoreUnavailable."""
@@ -119,11 +141,15 @@ class SessionReader:
         """
         return await self._judge(key) in (EndReason.SIGNED_OUT, EndReason.REVOKED, EndReason.UNKNOWN)
 
+    def _quiet_at(self, record: SessionRecord) -> float:
+        """When it is over unless it is used before."""
+        if record.remembered:
+            return last_renewal(record) + self._timeouts.remember
+        return record.last_seen_at + self._timeouts.idle
+
     async def _judge(self, key: bytes) -> Session | EndReason:
-        stored = await self._store.get(key)
-        if isinstance(stored, EndReason):
-            return stored
-        user = await self._users.get(stored.user_id)
-        if user is None or user.disabled or stored.epoch < user.session_epoch:
-            return EndReason.REVOKED
-        return self.make(self.with_latest(stored), user)
+        found = await self.find(key)
+        if isinstance(found, EndReason):
+            return found
+        record, user = found
+        return self.make(self.with_latest(record), user)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatekeeper.core.session import EndReason, SessionRecord
+from gatekeeper.core.session import Cutoffs, EndReason, SessionRecord, Timeouts
 from gatekeeper.storage.engine import Database
 from gatekeeper.storage.revocations import REVOCABLE, Revocation, announce, revoke_user
 from gatekeeper.storage.tables import revocations, sessions
@@ -30,6 +30,21 @@ _TOUCH = (
         sessions.c.ended_at.is_(None),
     )
     .values(last_seen_at=sa.bindparam("seen"))
+)
+_AT: sa.BindParameter[float] = sa.bindparam("at")
+_RENEW = (
+    sa.update(sessions)
+    .where(
+        sessions.c.key == sa.bindparam("k"),
+        sessions.c.remembered,
+        sessions.c.ended_at.is_(None),
+        sessions.c.grace_until == 0,
+        sessions.c.renewed_at < _AT,
+        sessions.c.created_at + sa.bindparam("most") > _AT,
+        (sessions.c.created_at + sa.bindparam("remember") > _AT)
+        | (sessions.c.renewed_at + sa.bindparam("remember") > _AT),
+    )
+    .values(renewed_at=_AT)
 )
 _FAMILY = sa.text(
     """
@@ -94,9 +109,22 @@ class SqlSessionStore:
             async with self._db.begin(durable=False) as conn:
                 await conn.execute(_TOUCH, [{"k": key, "seen": at} for key, at in batch])
 
-    async def end(self, key: bytes, reason: EndReason, now: float, *, seen: float | None = None) -> bool:
+    async def renew(self, used: Sequence[tuple[bytes, float]], timeouts: Timeouts) -> None:
+        for batch in _batches(used):
+            async with self._db.begin(durable=False) as conn:
+                await conn.execute(
+                    _RENEW,
+                    [
+                        {"k": key, "at": at, "remember": timeouts.remember, "most": timeouts.remember_max}
+                        for key, at in batch
+                    ],
+                )
+
+    async def end(
+        self, key: bytes, reason: EndReason, now: float, *, judged: SessionRecord | None = None
+    ) -> bool:
         end = {"ended_at": now, "ended_reason": reason.value}
-        if seen is not None:
+        if judged is not None:
             # Can be found out again from the same row: need not wait for the disk.
             async with self._db.begin(durable=False) as conn:
                 ended = await conn.execute(
@@ -104,7 +132,8 @@ class SqlSessionStore:
                     .where(
                         sessions.c.key == key,
                         sessions.c.ended_at.is_(None),
-                        sessions.c.last_seen_at <= seen,
+                        sessions.c.last_seen_at <= judged.last_seen_at,
+                        sessions.c.renewed_at <= judged.renewed_at,
                     )
                     .values(**end)
                 )
@@ -139,24 +168,22 @@ class SqlSessionStore:
             rows = (await conn.execute(query.order_by(sessions.c.last_seen_at.desc()))).all()
         return [SessionRecord._make(row) for row in rows]
 
-    async def expire(self, now: float, *, created_before: float, seen_before: float) -> int:
-        grown = sessions.c.created_at <= created_before
+    async def expire(self, now: float, over: Cutoffs) -> int:
         replaced = (sessions.c.grace_until > 0) & (sessions.c.grace_until <= now)
-        timed = ~sessions.c.remembered & (grown | (sessions.c.last_seen_at <= seen_before))
-        over = sessions.c.ended_at.is_(None) & (replaced | timed)
+        grown = _grown(over)
+        gone = sessions.c.ended_at.is_(None) & (replaced | grown | _unused(over))
         reason = sa.case(
             (replaced, EndReason.REPLACED.value),
             (grown, EndReason.ABSOLUTE.value),
             else_=EndReason.IDLE.value,
         )
         return await self._in_batches(
-            over,
-            lambda chosen: sa.update(sessions).where(chosen, over).values(ended_at=now, ended_reason=reason),
+            gone,
+            lambda chosen: sa.update(sessions).where(chosen, gone).values(ended_at=now, ended_reason=reason),
         )
 
-    async def purge(self, *, created_before: float, seen_before: float, ended_before: float) -> int:
-        forgotten = (sessions.c.created_at < created_before) | (sessions.c.last_seen_at < seen_before)
-        gone = (sessions.c.ended_at < ended_before) | (~sessions.c.remembered & forgotten)
+    async def purge(self, over: Cutoffs, *, ended_before: float) -> int:
+        gone = (sessions.c.ended_at < ended_before) | _grown(over) | _unused(over)
         count = await self._in_batches(gone, lambda chosen: sa.delete(sessions).where(chosen, gone))
         async with self._db.begin(durable=False) as conn:
             await conn.execute(sa.delete(revocations).where(revocations.c.at < ended_before))
@@ -171,6 +198,18 @@ class SqlSessionStore:
             async with self._db.begin(durable=False) as conn:
                 count += (await conn.execute(statement(sessions.c.key.in_(batch)))).rowcount
         return count
+
+
+def _grown(over: Cutoffs) -> sa.ColumnElement[bool]:
+    """Sessions that reached their greatest length."""
+    most = sa.case((sessions.c.remembered, over.remembered_created), else_=over.created)
+    return sessions.c.created_at <= most
+
+
+def _unused(over: Cutoffs) -> sa.ColumnElement[bool]:
+    """Sessions that were not active, or not renewed, for too long."""
+    forgotten = (sessions.c.created_at <= over.renewed) & (sessions.c.renewed_at <= over.renewed)
+    return sa.case((sessions.c.remembered, forgotten), else_=sessions.c.last_seen_at <= over.seen)
 
 
 async def _family(conn: AsyncConnection, key: bytes) -> builtins.list[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import SessionStore
-from gatekeeper.core.session import Timeouts
+from gatekeeper.core.session import Timeouts, cutoffs
 from gatekeeper.sessions.activity import flush_interval
 from gatekeeper.sessions.reader import SessionReader
 from gatekeeper.sessions.watchers import Watchers
@@ -81,11 +81,6 @@ class Upkeep:
         Leaves the flush of another process ample time, so that nothing ends early. Raises StoreUnavailable.
         """
         margin = 2 * flush_interval(self._timeouts.idle) + CLEANING
-        created = now - self._timeouts.absolute
-        seen = now - self._timeouts.idle - margin
-        await self._store.expire(now, created_before=created, seen_before=seen)
-        await self._store.purge(
-            created_before=created - REMEMBERED_END,
-            seen_before=seen - REMEMBERED_END,
-            ended_before=now - REMEMBERED_END,
-        )
+        long_ago = now - REMEMBERED_END
+        await self._store.expire(now, cutoffs(self._timeouts, now, margin=margin))
+        await self._store.purge(cutoffs(self._timeouts, long_ago, margin=margin), ended_before=long_ago)

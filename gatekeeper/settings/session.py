@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, StrictBool, model_validator
 
 from gatekeeper.settings.base import Misfit, OneOrMany, Section
 from gatekeeper.settings.names import check_cookie_name
@@ -21,6 +21,16 @@ class SessionSettings(Section):
     absolute_timeout: Annotated[float, duration("1s", "365d")] = 28_800.0
     """A session ends this long after sign-in, whatever happens."""
 
+    remember_me: StrictBool = False
+    """Offer "Remember me" on the sign-in page. Without it no session is remembered."""
+
+    remember: Annotated[float, duration("10m", "365d")] = 172_800.0
+    """A remembered session ends this long after it was last used (to within 5 minutes), also when the browser
+    was closed. It knows neither idle_timeout nor absolute_timeout."""
+
+    remember_max: Annotated[float, duration("10m", "365d")] = 2_592_000.0
+    """A remembered session ends this long after sign-in, whatever happens."""
+
     cookie_name: Annotated[str, AfterValidator(check_cookie_name)] = "gatekeeper"
     """On https it begins with `__Host-` in addition."""
 
@@ -28,10 +38,13 @@ class SessionSettings(Section):
     """Paths that pages ask for by themselves (polling): they do not count as activity."""
 
     @model_validator(mode="after")
-    def _idle_within_absolute(self) -> SessionSettings:
+    def _within_the_longest(self) -> SessionSettings:
         if self.idle_timeout > self.absolute_timeout:
             key = "idle_timeout" if "idle_timeout" in self.model_fields_set else "absolute_timeout"
             raise Misfit(
                 (key,), "idle_timeout is longer than absolute_timeout, and could never end a session"
             )
+        if self.remember > self.remember_max:
+            key = "remember" if "remember" in self.model_fields_set else "remember_max"
+            raise Misfit((key,), "remember is longer than remember_max, and could never end a session")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_network
 from urllib.parse import urljoin, urlsplit
 
@@ -130,10 +131,29 @@ def test_a_session_ends_in_the_second_of_its_deadline_not_before() -> None:
     assert ended(record(last_seen_at=1599), limits, 1600, complete=False) is EndReason.ABSOLUTE
 
 
-def test_time_never_goes_back() -> None:
-    readings = iter([100.0, 105.0, 50.0, 104.0, 106.0])
-    clock = SteadyClock(lambda: next(readings))
-    assert [clock() for _ in range(4)] == [105.0, 105.0, 105.0, 106.0]
+def steady(*readings: tuple[float, float]) -> list[float]:
+    """What a clock says that reads these (wall, monotonic) times; the first is its making."""
+    wall, monotonic = iter([at for at, _ in readings]), iter([ticks for _, ticks in readings])
+    clock = SteadyClock(lambda: next(wall), lambda: next(monotonic))
+    return [clock() for _ in readings[1:]]
+
+
+def test_time_follows_the_wall_clock_forward() -> None:
+    assert steady((100, 0), (105, 5), (105, 5), (9_000, 6)) == [105, 105, 9_000]
+
+
+def test_time_never_goes_back_and_never_stands_still() -> None:
+    assert steady((100, 0), (105, 5), (50, 6), (51, 7), (108.5, 8)) == [105, 106, 107, 108.5]
+    assert steady((100, 0), (40, 1), (30, 11), (35, 16)) == [101, 111, 116]
+
+
+def test_a_pause_between_the_two_readings_puts_no_clock_ahead() -> None:
+    # Read at 100 on the wall, then half a second of nothing, then the monotonic clock.
+    assert steady((100, 0.5), (100.6, 0.6), (101, 1.0)) == [100.6, 101]
+
+
+def test_the_real_clock_is_the_walls() -> None:
+    assert abs(SteadyClock()() - time.time()) < 1.0
 
 
 def test_logins_compare_under_nfkc_and_casefold() -> None:

@@ -88,13 +88,13 @@ class World:
             "clock": self.clock,
             "invalidations": SqlInvalidations(db, on_error=self.errors.append, interval=interval),
             "confirm_delay": 0.0,
+            "next_step": next_step,
             **options,
         }
         manager = SessionManager(
             wrap(SqlSessionStore(db)),
             Directory(db),
             timeouts=timeouts,
-            next_step=next_step,
             headers_for=headers_for,
             on_error=self.errors.append,
             **settings,
@@ -107,7 +107,7 @@ class World:
         db = await self.database()
         async with db.begin() as conn:
             added = await conn.execute(
-                sa.insert(users).values(login=login, login_key=login, name=name, created_at=START)
+                sa.insert(users).values(login=login, login_key=login, name=name, created_at=self.clock())
             )
         key = added.inserted_primary_key
         assert key is not None
@@ -131,9 +131,11 @@ def play(folder: Path, story: Callable[[World], Coroutine[Any, Any, None]]) -> N
     asyncio.run(played())
 
 
-async def sign_in(manager: SessionManager, user_id: int) -> tuple[Session, bytes]:
+async def sign_in(
+    manager: SessionManager, user_id: int, *, remembered: bool = False
+) -> tuple[Session, bytes]:
     session, cookie = await manager.start(
-        user_id, methods="pwd", remembered=False, client="192.0.2.1", user_agent="Test/1.0"
+        user_id, methods="pwd", remembered=remembered, client="192.0.2.1", user_agent="Test/1.0"
     )
     return session, cookie.encode()
 

@@ -27,7 +27,7 @@ def entry(number: int, user_id: int) -> tuple[bytes, Session]:
 def test_it_never_grows_beyond_its_size_and_forgets_the_oldest() -> None:
     cache = SessionCache(80)
     for number in range(500):
-        cache.put(*entry(number, number % 7), START)
+        cache.put(*entry(number, number % 7), START, 900.0)
         assert len(cache) <= 80
     assert b"cookie499" in cache.table and b"cookie0" not in cache.table
     for user_id in range(7):
@@ -38,7 +38,7 @@ def test_it_never_grows_beyond_its_size_and_forgets_the_oldest() -> None:
 def test_dropping_a_user_or_a_session_drops_that_and_no_other() -> None:
     cache = SessionCache(80)
     for number in range(10):
-        cache.put(*entry(number, number % 2), START)
+        cache.put(*entry(number, number % 2), START, 900.0)
     cache.drop_user(0)
     cache.drop_key(record(3).key)
     cache.drop_key(record(77).key)
@@ -49,8 +49,8 @@ def test_dropping_a_user_or_a_session_drops_that_and_no_other() -> None:
 def test_one_session_under_two_cookies_is_dropped_under_both() -> None:
     cache = SessionCache(80)
     _, session = entry(1, 1)
-    cache.put(b"signed with the old secret", session, START)
-    cache.put(b"signed with the new secret", session, START)
+    cache.put(b"signed with the old secret", session, START, 900.0)
+    cache.put(b"signed with the new secret", session, START, 900.0)
     cache.drop_key(session.record.key)
     assert not cache.table and not cache._keys_of_user
 
@@ -58,16 +58,16 @@ def test_one_session_under_two_cookies_is_dropped_under_both() -> None:
 def test_putting_again_does_not_set_activity_back() -> None:
     cache = SessionCache(80)
     cookie, session = entry(1, 1)
-    cache.put(cookie, session, START)
+    cache.put(cookie, session, START, 900.0)
     cache.seen[session.record.key] = START + 50
-    cache.put(cookie, session, START)
+    cache.put(cookie, session, START, 900.0)
     assert cache.seen[session.record.key] == START + 50
 
 
 def test_the_garbage_collector_does_not_follow_the_entries() -> None:
     cache = SessionCache(80)
     for number in range(50):
-        cache.put(*entry(number, number), START)
+        cache.put(*entry(number, number), START, 900.0)
     for _ in range(4):  # a tuple is let go when its parts were
         gc.collect()
     assert not any(gc.is_tracked(held) for held in cache.table.values())
@@ -97,7 +97,7 @@ class Play:
         now = self.world.clock.now
         user_id = self.users[number % 2]
         if what == "start":
-            self.known.append(await sign_in(manager, user_id))
+            self.known.append(await sign_in(manager, user_id, remembered=seconds > 300.0))
         elif what == "end user":
             await manager.end_user(user_id, EndReason.REVOKED)
         elif self.known and what != "wait":
@@ -133,6 +133,7 @@ def test_cache_and_store_are_of_one_opinion(steps: list[tuple[str, int, float]])
             for step in steps:
                 await told.step(*step)
                 await cached._activity.flush()
+                await cached._renewer.flush()
                 for _, cookie in told.known:
                     mine = await ask(cached, cookie, world.clock.now)
                     theirs: Any = await judge.load(cookie, world.clock.now)

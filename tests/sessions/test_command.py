@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from gatekeeper.cli.session import session
 from gatekeeper.core.session import EndReason
-from gatekeeper.storage.tables import audit_events
+from gatekeeper.storage.tables import audit_events, sessions, users
 from tests.sessions.support import HandClock, World, sign_in
 
 
@@ -85,6 +85,35 @@ def test_the_list_says_who_is_signed_in_and_opens_nothing(operator: Operator) ->
         assert "192.0.2.1" in printed and "Test/1.0" in printed
         for secret in (*operator.keys, *(cookie.decode() for cookie in operator.cookies)):
             assert secret[:13] not in printed
+
+
+def test_the_list_says_who_has_not_finished_signing_in(operator: Operator) -> None:
+    async def must_change() -> None:
+        world = World(operator.folder / "data")
+        async with (await world.database()).begin() as conn:
+            await conn.execute(sa.update(users).where(users.c.login == "kim").values(must_change="reset"))
+        await world.close()
+
+    asyncio.run(must_change())
+    steps = {entry["login"]: entry["step"] for entry in operator.lists()}
+    assert steps == {"pat": "", "kim": "new_password"}
+    assert operator.types("list").output.count("(half-finished: new_password)") == 2
+
+
+def test_what_is_remembered_is_listed_as_long_as_the_configuration_remembers(operator: Operator) -> None:
+    async def remember() -> None:
+        world = World(operator.folder / "data")
+        long_ago = time.time() - 40_000
+        async with (await world.database()).begin() as conn:
+            await conn.execute(
+                sa.update(sessions).values(remembered=True, created_at=long_ago, last_seen_at=long_ago)
+            )
+        await world.close()
+
+    asyncio.run(remember())
+    assert operator.lists() == []
+    operator.config.write_text(operator.config.read_text() + "session: {remember_me: true}\n")
+    assert [entry["remembered"] for entry in operator.lists()] == [True] * 4
 
 
 def test_revoking_a_user_leaves_the_others(operator: Operator) -> None:

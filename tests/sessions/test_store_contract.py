@@ -11,10 +11,12 @@ import pytest
 
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import SessionStore
-from gatekeeper.core.session import EndReason
+from gatekeeper.core.session import Cutoffs, EndReason
 from gatekeeper.sessions.sql import SqlSessionStore
-from tests.sessions.support import START, World, record
+from tests.sessions.support import START, TIMEOUTS, World, record
 
+NOTHING = Cutoffs(0.0, 0.0, 0.0, 0.0)
+DAY = 86_400.0
 Story = Callable[[SessionStore], Coroutine[Any, Any, None]]
 Run = Callable[[Story], None]
 
@@ -78,8 +80,8 @@ def test_an_end_by_time_gives_way_to_later_activity(run: Run) -> None:
         key = record().key
         await store.create(record())
         await store.touch([(key, START + 10)])
-        assert not await store.end(key, EndReason.IDLE, START + 900, seen=START)
-        assert await store.end(key, EndReason.IDLE, START + 910, seen=START + 10)
+        assert not await store.end(key, EndReason.IDLE, START + 900, judged=record())
+        assert await store.end(key, EndReason.IDLE, START + 910, judged=record(last_seen_at=START + 10))
         assert await store.get(key) is EndReason.IDLE
 
     run(story)
@@ -155,7 +157,8 @@ def test_what_is_over_by_time_is_written_down_with_its_reason(run: Run) -> None:
         await store.create(record(4, at=START + 9_000, last_seen_at=START + 9_000))
         await store.create(record(5, at=START + 9_000, last_seen_at=START + 9_000))
         await store.replace(record(5).key, record(6, at=START + 9_000), grace_until=START + 9_010)
-        ended = await store.expire(START + 9_010, created_before=START, seen_before=START + 5_000)
+        over = Cutoffs(START, START + 5_000, START + 9_010, START + 9_010)
+        ended = await store.expire(START + 9_010, over)
         assert ended == 4
         said = [await store.get(record(number).key) for number in range(1, 7)]
         assert [entry if isinstance(entry, EndReason) else "alive" for entry in said] == [
@@ -178,7 +181,7 @@ def test_purging_forgets_what_is_over_and_nothing_else(run: Run) -> None:
         await store.create(record(9_002, at=START + 50))
         await store.end(record(9_002).key, EndReason.SIGNED_OUT, START + 60)
         for ended_before, remembered in ((START + 60, EndReason.SIGNED_OUT), (START + 61, EndReason.UNKNOWN)):
-            await store.purge(created_before=START + 1, seen_before=START + 1, ended_before=ended_before)
+            await store.purge(Cutoffs(START + 1, START + 1, 0.0, 0.0), ended_before=ended_before)
             assert await store.get(record(9_002).key) is remembered
         assert await store.list() == [record(9_001, at=START + 50)]
 
@@ -188,10 +191,106 @@ def test_purging_forgets_what_is_over_and_nothing_else(run: Run) -> None:
 def test_remembered_sessions_know_neither_time_out(run: Run) -> None:
     async def story(store: SessionStore) -> None:
         await store.create(record(1, remembered=True))
-        late = START + 10 * 86_400.0
-        assert await store.expire(late, created_before=late, seen_before=late) == 0
-        assert await store.purge(created_before=late, seen_before=late, ended_before=late) == 0
+        late = Cutoffs(START + 10 * DAY, START + 10 * DAY, START - 1, START - 1)
+        assert await store.expire(START + 10 * DAY, late) == 0
+        assert await store.purge(late, ended_before=START + 10 * DAY) == 0
         assert await store.get(record(1).key) == record(1, remembered=True)
+
+    run(story)
+
+
+def test_remembered_sessions_end_and_are_forgotten_by_times_of_their_own(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        made = [
+            record(1, remembered=True),
+            record(2, remembered=True, renewed_at=START + 5_000),
+            record(3, remembered=True, renewed_at=START + 5_001),
+            record(4, remembered=True, at=START + 5_001),
+            record(5, remembered=True, at=START - 1, renewed_at=START + 9_000),
+            record(6, at=START + 5_001),
+        ]
+        for one in made:
+            await store.create(one)
+        over = Cutoffs(0.0, 0.0, START - 1, START + 5_000)
+        assert await store.expire(START + 9_010, over) == 3
+        said = [await store.get(one.key) for one in made]
+        assert [entry if isinstance(entry, EndReason) else "alive" for entry in said] == [
+            EndReason.IDLE,
+            EndReason.IDLE,
+            "alive",
+            "alive",
+            EndReason.ABSOLUTE,
+            "alive",
+        ]
+        assert await store.purge(over, ended_before=0.0) == 3
+        said = [await store.get(one.key) for one in made]
+        assert [entry is EndReason.UNKNOWN for entry in said] == [True, True, False, False, True, False]
+
+    run(story)
+
+
+def test_a_renewal_moves_forward_only(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        made = [record(number, remembered=True) for number in range(5)]
+        for one in made:
+            await store.create(one)
+        await store.renew([(one.key, START + 600) for one in made], TIMEOUTS)
+        await store.renew([(one.key, START + 300) for one in made], TIMEOUTS)
+        for one in made:
+            assert await store.get(one.key) == one._replace(renewed_at=START + 600)
+        await store.renew([], TIMEOUTS)
+
+    run(story)
+
+
+def test_only_what_is_remembered_alive_and_current_is_renewed(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        remember, most = TIMEOUTS.remember, TIMEOUTS.remember_max
+        plain, out = record(1), record(2, remembered=True)
+        old, new = record(3, remembered=True), record(4, remembered=True)
+        for one in (plain, out, old):
+            await store.create(one)
+        await store.end(out.key, EndReason.SIGNED_OUT, START)
+        await store.replace(old.key, new, grace_until=START + 10)
+        await store.renew([(one.key, START + 1) for one in (plain, out, old)], TIMEOUTS)
+        assert await store.get(plain.key) == plain and await store.get(out.key) is EndReason.SIGNED_OUT
+        assert await store.get(old.key) == old._replace(grace_until=START + 10)
+        # To the second: the last moment renews, the deadline does not.
+        await store.renew([(new.key, START + remember)], TIMEOUTS)
+        assert await store.get(new.key) == new
+        at = START
+        while at + remember - 1 < START + most:
+            at += remember - 1
+            await store.renew([(new.key, at)], TIMEOUTS)
+            assert await store.get(new.key) == new._replace(renewed_at=at)
+        await store.renew([(new.key, START + most)], TIMEOUTS)
+        assert await store.get(new.key) == new._replace(renewed_at=at)
+
+    run(story)
+
+
+def test_an_end_by_time_gives_way_to_a_later_renewal(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        made = record(remembered=True)
+        await store.create(made)
+        await store.renew([(made.key, START + 400)], TIMEOUTS)
+        late = START + TIMEOUTS.remember
+        assert not await store.end(made.key, EndReason.IDLE, late, judged=made)
+        assert await store.end(made.key, EndReason.IDLE, late, judged=made._replace(renewed_at=START + 400))
+
+    run(story)
+
+
+def test_a_skipped_step_is_noted_in_the_current_id_alone(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record(1))
+        assert await store.skip(record(1).key, "welcome", START)
+        assert await store.skip(record(1).key, "welcome", START)
+        assert await store.get(record(1).key) == record(1, skipped="welcome")
+        await store.replace(record(1).key, record(2), grace_until=START + 10)
+        assert not await store.skip(record(1).key, "other", START)
+        assert not await store.skip(record(3).key, "other", START)
+        assert await store.get(record(2).key) == record(2)
 
     run(story)
 
@@ -207,10 +306,12 @@ def test_a_store_that_is_gone_says_so(run: Run, tmp_path: Path) -> None:
             store.replace(b"k", record(), grace_until=START),
             store.touch([(b"k", START)]),
             store.end(b"k", EndReason.REVOKED, START),
+            store.renew([(b"k", START)], TIMEOUTS),
+            store.skip(b"k", "welcome", START),
             store.end_user(1, EndReason.REVOKED, START),
             store.list(),
-            store.expire(START, created_before=START, seen_before=START),
-            store.purge(created_before=START, seen_before=START, ended_before=START),
+            store.expire(START, NOTHING),
+            store.purge(NOTHING, ended_before=START),
         ):
             with pytest.raises(StoreUnavailable):
                 await work

@@ -80,3 +80,12 @@ def test_the_idle_timeout_is_within_the_absolute_one(tmp_path: Path) -> None:
     assert complaint(tmp_path, "session: {idle_timeout: 9h}\n") == f"session.idle_timeout: {said}"
     assert complaint(tmp_path, "session: {absolute_timeout: 5m}\n") == f"session.absolute_timeout: {said}"
     assert load(tmp_path, "session: {idle_timeout: 8h}\n").session.idle_timeout == 28_800
+
+
+def test_a_remembered_session_is_within_its_longest(tmp_path: Path) -> None:
+    said = "remember is longer than remember_max, and could never end a session"
+    assert complaint(tmp_path, "session: {remember: 31d}\n") == f"session.remember: {said}"
+    assert complaint(tmp_path, "session: {remember_max: 1d}\n") == f"session.remember_max: {said}"
+    assert complaint(tmp_path, "session: {remember: 5m}\n").endswith("must be between 10m and 365d")
+    whole = load(tmp_path, "session: {remember_me: true, remember: 2d}\n").session
+    assert (whole.remember_me, whole.remember, whole.remember_max) == (True, 172_800, 2_592_000)
