@@ -73,7 +73,7 @@ class PasswordServices:
     ) -> None:
         policy = make_password_policy(settings)
         new = NewPasswords(db, hasher, policy)
-        notices = Notices(outbox, audit)
+        notices = Notices(outbox, links, audit)
         self.users = Users(db, hasher, audit, clock, policy=policy)
         self.changes = PasswordChanges(db, hasher, new, lockout, outbox, links, notices, clock)
         self.recovery = Recovery(db, new, lockout, rates, outbox, links, audit, notices, clock)

@@ -11,7 +11,7 @@ from gatekeeper.accounts.errors import AccountError
 from gatekeeper.accounts.passwords import PasswordPolicy
 from gatekeeper.core.session import UserRecord
 from gatekeeper.storage.revocations import revoke_user
-from gatekeeper.storage.tables import password_history, users
+from gatekeeper.storage.tables import devices, password_history, users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,9 +91,11 @@ class NewPasswords:
         now: float,
         must_change: str = "",
         keep: Sequence[bytes] = (),
+        proved: bool = False,
     ) -> None:
         """Store it in the caller's transaction, end the sessions but `keep`, and withdraw links to a new one.
 
+        Unless the old password was `proved`, no browser is trusted in place of the second factor any more.
         Raises `AccountError` `changed_meanwhile` when the password is no longer the one judged against.
         ASVS 5.0 V7.4.3.
         """
@@ -111,6 +113,10 @@ class NewPasswords:
             raise AccountError("changed_meanwhile", "the password was changed by somebody else just now")
         await self._remember(conn, user_id, judged.replaces, now)
         await tokens.withdraw(conn, RECOVERY, INVITATION, user_id=user_id)
+        if not proved:
+            await conn.execute(
+                sa.update(devices).where(devices.c.user_id == user_id).values(trusted_until=None)
+            )
         await revoke_user(conn, user_id, now, keep=keep)
 
     async def _remember(self, conn: AsyncConnection, user_id: int, encoded: str | None, now: float) -> None:

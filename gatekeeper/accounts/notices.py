@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gatekeeper.audit.log import AuditLog, Detail
+    from gatekeeper.mail.links import Links
     from gatekeeper.mail.outbox import Outbox
 
 
@@ -24,15 +25,16 @@ def moment(seconds: float) -> str:
 class Notices:
     """Writes down who changed what, and tells the account's owner."""
 
-    def __init__(self, outbox: Outbox, audit: AuditLog) -> None:
+    def __init__(self, outbox: Outbox, links: Links, audit: AuditLog) -> None:
         self._outbox = outbox
+        self._links = links
         self._audit = audit
 
     async def password_changed(
         self, conn: AsyncConnection, kind: EventKind, user: UserRecord, by: Source, now: float
     ) -> None:
         """The owner learns of a new password, whoever chose it. ASVS 5.0 V6.3.7."""
-        values = {"when": moment(now)}
+        values = {"when": moment(now), "link": self._links.forgot()}
         if by.client:
             values["client"] = by.client
         await self._outbox.post(conn, MailKind.PASSWORD_CHANGED, user=user, values=values)

@@ -83,7 +83,7 @@ class PasswordChanges:
             if (await rows.locked_user(conn, user.id)).disabled:
                 raise AccountError("disabled", "the account is disabled")
             kept = () if keep is None else (keep,)
-            await self._new.store(conn, user.id, judged, now=now, keep=kept)
+            await self._new.store(conn, user.id, judged, now=now, keep=kept, proved=True)
             changed = await rows.locked_user(conn, user.id)
             await self._notices.password_changed(conn, EventKind.PASSWORD_CHANGED, changed, by, now)
             return changed

@@ -35,19 +35,24 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def settings_from(config: Path, *, serving: bool = False) -> Settings:
-    """The settings in `config`; every problem on a line of its own and exit code 1 when there are any."""
+def settings_from(config: Path, *, serving: bool = False, create: bool = False) -> Settings:
+    """The settings in `config`; every problem on a line of its own and exit code 1 when there are any.
+
+    `serving` and `create` make the secret when there is none yet; `serving` needs an upstream, too.
+    """
     try:
-        return load_settings(config, os.environ, create=serving, needs_upstream=serving)
+        return load_settings(config, os.environ, create=serving or create, needs_upstream=serving)
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         raise click.exceptions.Exit(1) from error
 
 
-def with_database(config: Path, work: Callable[[Settings, Database], Coroutine[Any, Any, T]]) -> T:
+def with_database(
+    config: Path, work: Callable[[Settings, Database], Coroutine[Any, Any, T]], *, create: bool = False
+) -> T:
     """Run `work` on the opened database of `config`; an expected error is one line and exit code 1."""
-    settings = settings_from(config)
+    settings = settings_from(config, create=create)
 
     async def opened() -> T:
         db = Database(settings.database, data_dir=settings.data_dir)

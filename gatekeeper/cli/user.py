@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,26 +10,27 @@ from typing import Any, TypeVar
 import click
 
 from gatekeeper.accounts.errors import AccountError
-from gatekeeper.accounts.hashing import PasswordHasher
 from gatekeeper.accounts.rows import Account
 from gatekeeper.accounts.users import Users
-from gatekeeper.build_passwords import make_password_policy
+from gatekeeper.cli.accounts import Accounts, existing, with_accounts
 from gatekeeper.cli.common import (
-    audit_log,
     config_option,
     json_option,
     operator,
     print_json,
     print_table,
     when,
-    with_database,
 )
+from gatekeeper.cli.user_password import due, invite, reset_password, send_invitation
 from gatekeeper.cli.user_second_factor import require_2fa, reset_2fa
+from gatekeeper.cli.user_unlock import unlock
 from gatekeeper.core.session import UserRecord
-from gatekeeper.settings import Settings
-from gatekeeper.storage.engine import Database
+from gatekeeper.core.steps import Why
 
 T = TypeVar("T")
+
+_GENERATE = "\0"
+"""Stands for --first-password without PW; no argument of a command can be this."""
 
 password_stdin_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking."
@@ -46,11 +46,29 @@ user.add_command(reset_2fa)
 user.add_command(require_2fa)
 
 
+user.add_command(unlock)
+
+
+for _command in (reset_password, invite, due):
+    user.add_command(_command)
+
+
 @user.command()
 @click.argument("login")
 @click.option("--email", default="", help="Where mail to this person goes.")
 @click.option("--name", default="", help="The person's name, as the application shows it.")
 @click.option("--role", "roles", multiple=True, help="A role; may be given several times.")
+@click.option(
+    "--first-password",
+    metavar="[PW]",
+    is_flag=False,
+    flag_value=_GENERATE,
+    help="A password to be changed at the first sign-in. Without PW one is generated and printed once. "
+    "Others on this machine can see PW while the command runs: with --password-stdin it is read instead.",
+)
+@click.option(
+    "--invite", "invited", is_flag=True, help="Mail an invitation, as password.invitation says, instead."
+)
 @password_stdin_option
 @config_option
 @json_option
@@ -59,19 +77,49 @@ def add(
     email: str,
     name: str,
     roles: tuple[str, ...],
+    first_password: str | None,
+    invited: bool,
     password_stdin: bool,
     config: Path,
     as_json: bool,
 ) -> None:
-    """Add the account LOGIN."""
+    """Add the account LOGIN, with a password that its owner chose unless an option says otherwise."""
+    if invited and (first_password is not None or password_stdin):
+        raise click.UsageError("--invite goes without a password: password.invitation says what is mailed")
+    if password_stdin and first_password not in (None, _GENERATE):
+        raise click.UsageError("--password-stdin with --first-password goes without PW")
+    generates = first_password == _GENERATE and not password_stdin
 
-    async def work(users: Users) -> UserRecord:
+    async def work(accounts: Accounts) -> tuple[UserRecord, str]:
+        users = accounts.users
         if await users.find(login) is not None:
             raise AccountError("login_taken", f"there is an account {login} already")
-        password = _password(password_stdin)
-        return await users.add(login, name=name, email=email, roles=roles, password=password, by=operator())
+        if invited:
+            accounts.invitations.check(UserRecord(0, login, name, email, roles, False, 0))
+        password: str | None = None
+        if generates:
+            password = await users.generate(login, name=name, email=email, roles=roles)
+        elif not invited:
+            password = _password(password_stdin) if first_password in (None, _GENERATE) else first_password
+        added = await users.add(
+            login,
+            name=name,
+            email=email,
+            roles=roles,
+            password=password,
+            must_change="" if first_password is None else Why.FIRST_LOGON,
+            by=operator(),
+        )
+        if invited:
+            await send_invitation(accounts, added)
+        return added, password if generates and password else ""
 
-    _say(_run(config, work), "Added", as_json)
+    added, generated = with_accounts(config, work)
+    shown = {"first_password": generated} if generated else {}
+    _say(added, "Invited" if invited else "Added", as_json, **shown)
+    if generated and not as_json:
+        click.echo("The first password is shown this once, and must be changed at the first sign-in:")
+        click.echo(generated)
 
 
 @user.command("list")
@@ -97,7 +145,7 @@ def passwd(login: str, password_stdin: bool, config: Path) -> None:
     """Set another password for LOGIN; ends all its sessions."""
 
     async def work(users: Users) -> UserRecord:
-        found = await _found(users, login)
+        found = await existing(users, login)
         await users.set_password(found.id, _password(password_stdin), by=operator())
         return found
 
@@ -129,7 +177,7 @@ def delete(login: str, yes: bool, config: Path) -> None:
     """Delete LOGIN and end all its sessions. Asks first when there is a terminal."""
 
     async def work(users: Users) -> UserRecord:
-        found = await _found(users, login)
+        found = await existing(users, login)
         if not yes and sys.stdin.isatty():
             click.confirm(f"Delete {found.login} for ever?", abort=True)
         await users.delete(found.id, by=operator())
@@ -152,7 +200,7 @@ def set_(login: str, roles: tuple[str, ...], config: Path, as_json: bool) -> Non
     """Give LOGIN exactly these ROLES; none takes all away."""
 
     async def work(users: Users) -> UserRecord:
-        found = await _found(users, login)
+        found = await existing(users, login)
         return found._replace(roles=await users.set_roles(found.id, roles, by=operator()))
 
     _say(_run(config, work), "Changed", as_json)
@@ -187,7 +235,7 @@ def _change_roles(
     remove: tuple[str, ...] = (),
 ) -> None:
     async def work(users: Users) -> UserRecord:
-        found = await _found(users, login)
+        found = await existing(users, login)
         now = await users.change_roles(found.id, add=add, remove=remove, by=operator())
         return found._replace(roles=now)
 
@@ -196,7 +244,7 @@ def _change_roles(
 
 def _switch(login: str, config: Path, *, disabled: bool) -> None:
     async def work(users: Users) -> tuple[UserRecord, bool]:
-        found = await _found(users, login)
+        found = await existing(users, login)
         return found, await users.set_disabled(found.id, disabled, by=operator())
 
     found, changed = _run(config, work)
@@ -205,23 +253,7 @@ def _switch(login: str, config: Path, *, disabled: bool) -> None:
 
 
 def _run(config: Path, work: Callable[[Users], Coroutine[Any, Any, T]]) -> T:
-    async def with_users(settings: Settings, db: Database) -> T:
-        hasher = PasswordHasher()
-        try:
-            policy = make_password_policy(settings)
-            users = Users(db, hasher, audit_log(db, time.time), time.time, policy=policy)
-            return await work(users)
-        finally:
-            hasher.close()
-
-    return with_database(config, with_users)
-
-
-async def _found(users: Users, login: str) -> UserRecord:
-    found = await users.find(login)
-    if found is None:
-        raise AccountError("unknown_user", f"there is no account {login}")
-    return found
+    return with_accounts(config, lambda accounts: work(accounts.users))
 
 
 def _password(from_stdin: bool) -> str:
@@ -238,9 +270,9 @@ def _password(from_stdin: bool) -> str:
     return password
 
 
-def _say(record: UserRecord, done: str, as_json: bool) -> None:
+def _say(record: UserRecord, done: str, as_json: bool, **more: str) -> None:
     if as_json:
-        print_json(_user_json(record))
+        print_json({**_user_json(record), **more})
     else:
         with_roles = f" with roles {', '.join(record.roles)}" if record.roles else " without roles"
         click.echo(f"{done} {record.login}{with_roles}.")
