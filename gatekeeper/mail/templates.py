@@ -93,7 +93,7 @@ class MailTemplates:
         )
         environment.globals.update(
             locale=self.language,
-            product=self._look.product_name,
+            product=one_line(self._look.product_name),
             help_url=self._look.help_url,
             colors=_LIGHT | _DARK | dict(self._look.colors),
         )
