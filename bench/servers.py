@@ -77,6 +77,7 @@ upstream: http://127.0.0.1:{upstream}
 data_dir: {data}
 limits: {{connections: 20000, connections_per_client: 20000}}
 session: {{idle_timeout: 8h, absolute_timeout: 8h}}
+rate_limits: {{passwords: {{client: unlimited, account: unlimited, total: unlimited}}}}
 log: {{level: warning}}
 """
 
