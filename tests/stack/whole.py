@@ -76,7 +76,7 @@ class _Server(StrictServer):
 @contextlib.contextmanager
 def whole(
     data_dir: Path,
-    upstream: str,
+    upstream: str | dict[str, Any],
     *,
     limits: ServerLimits | None = None,
     clock: Clock | None = None,

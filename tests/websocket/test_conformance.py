@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import uvloop
 from websockets.frames import Opcode
 
 from tests.websocket.cases import CASES, Case
-from tests.websocket.support import PLAIN, RAW, EchoApplication, RawClient, application, relay, served
+from tests.websocket.play import ERRORS, Result, play
+from tests.websocket.support import PLAIN, RAW, EchoApplication, application, relay, served
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
 }
-ERRORS = (("close", 1002), ("close", 1007), ("close", 1009))
 
 
 class Bench(NamedTuple):
@@ -50,36 +50,6 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
             yield Bench(runner, echo, port)
         finally:
             runner.run(stack.aclose())
-
-
-class Result(NamedTuple):
-    client: list[tuple[Any, ...]]
-    received: list[str | bytes]
-    closed: list[tuple[int | None, str | None]]
-
-
-async def play(case: Case, echo: EchoApplication, port: int) -> Result:
-    """Send the case and take everything that comes back, at the same time."""
-    echo.forget()
-    client = await RawClient.open(port)
-    loop = asyncio.get_running_loop()
-    reading = loop.create_task(client.transcript(case.replies if case.last else None))
-    with contextlib.suppress(ConnectionError):
-        if case.chop:
-            for start in range(0, len(case.sent), case.chop):
-                await client.send(case.sent[start : start + case.chop])
-                await asyncio.sleep(0)
-        else:
-            await client.send(case.sent)
-    frames = await asyncio.wait_for(reading, 10)
-    if case.last:
-        await client.send(case.last)
-        frames += await asyncio.wait_for(client.transcript(), 10)
-    await client.close()
-    async with asyncio.timeout(5):
-        while not echo.closed:
-            await asyncio.sleep(0.001)
-    return Result(frames, list(echo.received), list(echo.closed))
 
 
 _direct: dict[str, Result] = {}
