@@ -1,7 +1,8 @@
 """The process's table of cookies that it has already seen and found good.
 
 Entries are exact tuples of atoms all the way down: Python's garbage collector stops following those, while
-as many objects would make it pause for hundreds of milliseconds. `Session` is built anew at every hit.
+as many objects would make it pause for hundreds of milliseconds. A `Session` is built from them at a hit,
+and kept only for a moment, for the burst of requests that one page view is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ Entry = tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...], str, HeaderList
 """(record up to `last_seen_at`, record after it, user, step, headers, when it is over in any case, key, the
 idle timeout)"""
 
+HOT = 512
+"""Built sessions kept at most, between two looks at the invalidation channel."""
+
 _LAST_SEEN = SessionRecord._fields.index("last_seen_at")
 
 
@@ -25,6 +29,8 @@ class SessionCache:
         self.table: dict[bytes, Entry] = {}
         self.seen: dict[bytes, float] = {}
         """Key to the last activity that this process knows of, for the keys in `table`."""
+        self.hot: dict[bytes, tuple[Session, float]] = {}
+        """Cookie to a session built a moment ago and until when it may answer; emptied every moment."""
         self.generation = 0
         """Moves with every invalidation: what was read before one may not be put in after it."""
         self._size = size
@@ -53,6 +59,7 @@ class SessionCache:
                 self._cookies[key] = (*cookies, cookie)
         before, after = tuple(record)[:_LAST_SEEN], tuple(record)[_LAST_SEEN + 1 :]
         self.table[cookie] = (before, after, tuple(user), session.step, headers, over_at, key, idle)
+        self.hot.pop(cookie, None)
         self.seen[key] = max(record.last_seen_at, self.seen.get(key, 0.0))
 
     def drop_key(self, key: bytes) -> None:
@@ -67,7 +74,7 @@ class SessionCache:
 
     def clear(self) -> None:
         self.generation += 1
-        for table in (self.table, self.seen, self._cookies, self._keys_of_user):
+        for table in (self.table, self.seen, self.hot, self._cookies, self._keys_of_user):
             table.clear()
 
     def _drop(self, key: bytes) -> None:
@@ -78,6 +85,7 @@ class SessionCache:
         user_id = self.table[cookies[0]][2][0]
         for cookie in cookies:
             del self.table[cookie]
+            self.hot.pop(cookie, None)
         rest = tuple(other for other in self._keys_of_user[user_id] if other != key)
         if rest:
             self._keys_of_user[user_id] = rest
