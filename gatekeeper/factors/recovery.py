@@ -23,7 +23,7 @@ COUNT = 10
 LENGTH = 24
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base32: none of i, l, o and u, which are misread."""
-_MISREAD = str.maketrans("iloIL", "11011")
+_MISREAD = str.maketrans("ilo", "110")
 _IGNORED = re.compile(r"[\s\u00a0\u2010-\u2015-]+")
 _CODE = re.compile(f"[{_ALPHABET}]{{{LENGTH}}}\\Z")
 
@@ -79,7 +79,7 @@ def generate() -> str:
 
 def clean(code: str) -> str:
     """`code` as it was made, however it was written down."""
-    text = unicodedata.normalize("NFKC", code[:128]).translate(_MISREAD).lower()
+    text = unicodedata.normalize("NFKC", code[:128]).lower().translate(_MISREAD)
     return _IGNORED.sub("", text)
 
 
