@@ -41,6 +41,8 @@ def rotate(config: Path, as_json: bool) -> None:
 
     async def work(settings: Settings, db: Database) -> tuple[int, list[Resealed]]:
         secrets = [one.get_secret_value() for one in settings.secrets]
+        if not secrets:
+            raise click.ClickException("there is no secret yet: it is made at the first start")
         results = [await reseal(db, sealed, secrets) for sealed in SEALED]
         by = operator()
         await audit_log(db, time.time).record(

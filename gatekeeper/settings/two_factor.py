@@ -14,7 +14,13 @@ _LONGEST = "365d"
 
 
 def _check_trust(text: str) -> str:
-    if text != NEVER and not 60.0 <= parse_duration(text) <= parse_duration(_LONGEST):
+    if text == NEVER:
+        return text
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f"must be {NEVER}, or such as 30d: {error}") from error
+    if not 60.0 <= seconds <= parse_duration(_LONGEST):
         raise ValueError(f"must be {NEVER}, or between 1m and {_LONGEST}")
     return text
 
