@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from gatekeeper.core.session import EndReason, Session
@@ -19,8 +19,7 @@ class Kind(IntEnum):
     WEBSOCKET = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """A request read once. `decide` looks at nothing else."""
 
     method: str
@@ -56,5 +55,7 @@ class RequestContext:
     ended: EndReason | None = None
     """Why the session that the browser still holds is over."""
     refusal: Refusal | None = None
-    set_cookies: list[bytes] = field(default_factory=list)
+    cookie: bytes | None = None
+    """The value of our session cookie, as it was sent."""
+    set_cookies: tuple[bytes, ...] = ()
     """Set-Cookie values that the gate adds to whatever answer follows."""

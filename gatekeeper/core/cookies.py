@@ -50,19 +50,29 @@ def find_cookie(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | 
 
     Two values mean that somebody else (a sibling host, a script) set one of them: neither is believed.
     """
-    found: bytes | None = None
-    mark = name + b"="
-    for key, value in headers:
-        if key != b"cookie" or mark not in value:
-            continue
-        for pair in value.split(b";"):
-            pair = pair.strip(b" \t")
-            if pair.startswith(mark):
-                candidate = pair[len(mark) :]
-                if found is not None and found != candidate:
-                    return None
-                found = candidate
-    return found
+    return cookie_value(b";".join(value for key, value in headers if key == b"cookie"), name + b"=")
+
+
+def cookie_value(header: bytes, mark: bytes) -> bytes | None:
+    """The same in a Cookie header's value; `mark` is the cookie's name and "="."""
+    start = header.find(mark)
+    if start < 0:
+        return None
+    after = start + len(mark)
+    alone = start == 0 or header[start - 1 : start] == b";" or header[start - 2 : start] == b"; "
+    if alone and header.find(mark, after) < 0:
+        end = header.find(b";", after)
+        return header[after:].strip(b" \t") if end < 0 else header[after:end].strip(b" \t")
+    return _one_of_several(header, mark)
+
+
+def _one_of_several(header: bytes, mark: bytes) -> bytes | None:
+    values = {
+        pair[len(mark) :]
+        for pair in (part.strip(b" \t") for part in header.split(b";"))
+        if pair.startswith(mark)
+    }
+    return values.pop() if len(values) == 1 else None
 
 
 def without_cookies(value: bytes, own: frozenset[bytes]) -> bytes:

@@ -7,6 +7,7 @@ somebody else is removed in every spelling, then ours is added (RFC 9110 section
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gatekeeper.core.cookies import sets_cookie, without_cookies
 from gatekeeper.core.session import HeaderList
@@ -34,6 +35,10 @@ _METHOD_OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host"))
 _SEPARATORS = bytes.maketrans(b"_.", b"--")
 
+_CACHE = b"cache-control"
+_PRIVATE = (_CACHE, b"private")
+_SET_COOKIE_LENGTH, _CACHE_CONTROL_LENGTH = len(b"set-cookie"), len(_CACHE)
+
 _KEEP, _DROP, _COOKIE, _CONNECTION = range(4)
 _MEMO_LIMIT = 4096
 
@@ -59,6 +64,8 @@ class RequestHeaders:
         self._scheme = scheme.encode("ascii")
         self._drop_overrides = drop_overrides
         self._verdicts: dict[bytes, int] = {}
+        self._known_rest = lru_cache(4096)(self._rest)  # the same browser sends the same again
+        self._added: dict[tuple[str, str], HeaderList] = {}
 
     def forward(
         self, headers: RawHeaders, identity: HeaderList, *, client: str, host: str, request_id: str
@@ -75,7 +82,8 @@ class RequestHeaders:
             if verdict == _KEEP:
                 kept.append(pair)
             elif verdict == _COOKIE:
-                if cookies := without_cookies(pair[1], self._own_cookies):
+                value = pair[1]
+                if cookies := (self._known_rest if len(value) <= 1024 else self._rest)(value):
                     kept.append((name, cookies))
             elif verdict == _CONNECTION:
                 listed = listed or set()
@@ -83,17 +91,28 @@ class RequestHeaders:
         if listed and (listed := listed - _FRAMING):
             kept = [pair for pair in kept if pair[0] not in listed]
         kept += identity
-        address = client.encode("ascii", "replace")
-        name = host.encode("ascii")
+        added = self._added.get((client, host))
+        kept += self._write_added(client, host) if added is None else added
+        kept.append((b"x-request-id", request_id.encode("ascii")))
+        return kept
+
+    def _rest(self, cookies: bytes) -> bytes:
+        return without_cookies(cookies, self._own_cookies)
+
+    def _write_added(self, client: str, host: str) -> HeaderList:
+        """What a proxy says of its client: X-Forwarded-* and Forwarded (RFC 7239), remembered, bounded."""
+        address, name = client.encode("ascii", "replace"), host.encode("ascii")
         node = b'"[' + address + b']"' if b":" in address else address or b"unknown"
-        kept += (
+        added = (
             (b"x-forwarded-for", address or b"unknown"),
             (b"x-forwarded-proto", self._scheme),
             (b"x-forwarded-host", name),
             (b"forwarded", b"for=" + node + b';host="' + name + b'";proto=' + self._scheme),
-            (b"x-request-id", request_id.encode("ascii")),
         )
-        return kept
+        if len(self._added) >= _MEMO_LIMIT:
+            self._added.clear()
+        self._added[client, host] = added
+        return added
 
     def _judge(self, name: bytes) -> int:
         plain = normalise_name(name)
@@ -126,17 +145,17 @@ def answer_headers(
     kept: list[tuple[bytes, bytes]] = []
     cache_control: bytes | None = None
     for pair in headers:
-        name = pair[0].lower()
-        if name == b"set-cookie":
+        # Most names are told apart by their length: lower() would cost more than all the rest.
+        if len(pair[0]) == _SET_COOKIE_LENGTH and pair[0].lower() == b"set-cookie":
             if sets_cookie(pair[1], own_cookies):
                 continue
-        elif name == b"cache-control" and private:
+        elif private and len(pair[0]) == _CACHE_CONTROL_LENGTH and pair[0].lower() == b"cache-control":
             cache_control = pair[1] if cache_control is None else cache_control + b"," + pair[1]
             continue
         kept.append(pair)
     if private:
-        kept.append((b"cache-control", private_cache_control(cache_control)))
-    kept += ((b"set-cookie", value) for value in set_cookies)
+        kept.append(_PRIVATE if cache_control is None else (_CACHE, private_cache_control(cache_control)))
+    kept.extend((b"set-cookie", value) for value in set_cookies)
     return kept
 
 

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gatekeeper.core.context import Kind
 
-_FRAMES = (b"iframe", b"frame", b"document", b"")
+_FRAMES = (b"iframe", b"frame", b"document", None)
 
 
-def kind_of(method: str, headers: Iterable[tuple[bytes, bytes]]) -> Kind:
+def judge_kind(
+    mode: bytes | None,
+    dest: bytes | None,
+    accept: bytes | None,
+    requested_with: bytes | None,
+    purpose: bytes | None,
+) -> Kind:
     """NAVIGATION for what a browser shows as a page, BACKGROUND for fetch, XHR, images, prefetches.
 
-    Browsers say it in Sec-Fetch-Mode and -Dest (W3C Fetch Metadata); older ones and tools are judged by
-    X-Requested-With and whether they accept HTML.
+    The arguments are the values of Sec-Fetch-Mode, Sec-Fetch-Dest, Accept, X-Requested-With and Sec-Purpose.
+    Browsers say it in the first two (W3C Fetch Metadata); older ones and tools are judged by X-Requested-With
+    and whether they accept HTML.
     """
-    mode = dest = accept = b""
-    for name, value in headers:
-        if name == b"sec-fetch-mode":
-            mode = value
-        elif name == b"sec-fetch-dest":
-            dest = value
-        elif name == b"accept":
-            accept = value
-        elif (name == b"x-requested-with" and value.lower() == b"xmlhttprequest") or (
-            name in (b"sec-purpose", b"purpose") and value.lower().startswith(b"prefetch")
-        ):
-            return Kind.BACKGROUND
+    if (requested_with is not None and requested_with.lower() == b"xmlhttprequest") or (
+        purpose is not None and purpose.lower().startswith(b"prefetch")
+    ):
+        return Kind.BACKGROUND
     if mode:
         return Kind.NAVIGATION if mode == b"navigate" and dest in _FRAMES else Kind.BACKGROUND
-    return Kind.NAVIGATION if b"text/html" in accept.lower() else Kind.BACKGROUND
+    return Kind.NAVIGATION if accept is not None and b"text/html" in accept.lower() else Kind.BACKGROUND

@@ -60,6 +60,10 @@ class Decision(NamedTuple):
     """Index of the rule that decided, None for the default (signed in)."""
 
 
+_DEFAULT_ALLOW = Decision(Outcome.ALLOW, None)
+_DEFAULT_SIGN_IN = Decision(Outcome.SIGN_IN, None)
+
+
 def compile_glob(glob: str, *, case_insensitive: bool = False) -> re.Pattern[str]:
     """A path glob as a pattern for `fullmatch`.
 
@@ -154,7 +158,7 @@ def _decide_reading(policy: Policy, method: str, path: str, session: Session | N
     for index, rule in enumerate(policy.rules):
         if matches(rule, method, path):
             return Decision(_answer(rule.allow, session), index)
-    return Decision(Outcome.SIGN_IN if session is None else Outcome.ALLOW, None)
+    return _DEFAULT_SIGN_IN if session is None else _DEFAULT_ALLOW
 
 
 def _answer(allow: Allow, session: Session | None) -> Outcome:

@@ -64,11 +64,22 @@ def parse_target(raw_path: bytes, query: bytes, leniency: Leniency = STRICT) -> 
     path_control, path_double_encoded, path_encoded_slash, path_backslash, path_parameter,
     path_double_slash, path_dot_segment, query_bytes.
     """
-    if not _QUERY_BYTES.fullmatch(query):
+    check_query(query)
+    path, readings = read_path(raw_path, leniency)
+    return Target(raw_path, query, path, readings)
+
+
+def check_query(query: bytes) -> None:
+    """Raises RequestRejected(400, query_bytes)."""
+    if query and not _QUERY_BYTES.fullmatch(query):
         raise RequestRejected(400, "query_bytes")
+
+
+def read_path(raw_path: bytes, leniency: Leniency = STRICT) -> tuple[str, tuple[str, ...]]:
+    """The path decoded once, and all its readings. Raises as `parse_target`, which says more."""
     if raw_path and _PLAIN.fullmatch(raw_path):
         path = raw_path.decode("ascii")
-        return Target(raw_path, query, path, (path.casefold() if leniency.case_insensitive else path,))
+        return path, (path.casefold() if leniency.case_insensitive else path,)
     if not raw_path.startswith(b"/"):
         raise RequestRejected(400, "path_form")
     if not _PATH_BYTES.fullmatch(raw_path):
@@ -82,7 +93,7 @@ def parse_target(raw_path: bytes, query: bytes, leniency: Leniency = STRICT) -> 
     shown = [reading.replace(_OPAQUE_SLASH, "%2F") for reading in readings]
     if leniency.case_insensitive:
         shown = [reading.casefold() for reading in shown]
-    return Target(raw_path, query, path, tuple(dict.fromkeys(shown)))
+    return path, tuple(dict.fromkeys(shown))
 
 
 def _decode_once(raw: bytes) -> str:

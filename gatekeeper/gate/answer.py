@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from gatekeeper.core.headers import RawHeaders, answer_headers
 from gatekeeper.core.protocols import Message, Send
 
@@ -9,7 +11,8 @@ from gatekeeper.core.protocols import Message, Send
 class Answer:
     """A `send` that remembers whether an answer has begun, and cleans the application's headers.
 
-    With `own_cookies` None the answer is one of Gatekeeper's own pages and leaves as it is.
+    Until `protect` is called the answer is one of Gatekeeper's own pages and leaves as it is. Calling gives
+    the server's own awaitable: one coroutine less for every message.
     """
 
     __slots__ = ("_own_cookies", "_private", "_send", "_set_cookies", "bytes", "status")
@@ -18,11 +21,13 @@ class Answer:
         self._send = send
         self._own_cookies: frozenset[bytes] | None = None
         self._private = False
-        self._set_cookies: list[bytes] = []
+        self._set_cookies: tuple[bytes, ...] = ()
         self.status = 0
         self.bytes = 0
 
-    def protect(self, own_cookies: frozenset[bytes], *, private: bool, set_cookies: list[bytes]) -> None:
+    def protect(
+        self, own_cookies: frozenset[bytes], *, private: bool, set_cookies: tuple[bytes, ...]
+    ) -> None:
         """From now on the application speaks, not Gatekeeper."""
         self._own_cookies = own_cookies
         self._private = private
@@ -42,7 +47,7 @@ class Answer:
             headers, own_cookies=self._own_cookies, private=private, set_cookies=self._set_cookies
         )
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         kind = message["type"]
         if kind == "http.response.body":
             self.bytes += len(message.get("body", b""))
@@ -51,4 +56,4 @@ class Answer:
             message["headers"] = self.headers(status, message.get("headers", ()))
         elif kind == "websocket.close" and self.status == 0:
             self.status = 403
-        await self._send(message)
+        return self._send(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ class _Live(NamedTuple):
 
 
 class LiveSockets:
-    """All WebSockets of signed-in people. The caller runs `run` for as long as the gate serves."""
+    """All WebSockets of signed-in people. The gate sweeps for as long as it serves."""
 
     def __init__(self, guard: SessionGuard, policy: Policy, clock: Clock) -> None:
         self._guard = guard
@@ -53,12 +52,6 @@ class LiveSockets:
         if live in self._live:
             self._live.discard(live)
             live.end()
-
-    async def run(self) -> None:
-        """Sweep until cancelled."""
-        while True:
-            await asyncio.sleep(SWEEP_INTERVAL)
-            await self.sweep()
 
     async def sweep(self) -> None:
         """End every WebSocket whose session is over by now or no longer allowed."""

@@ -6,11 +6,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import NamedTuple
 
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
-from gatekeeper.core.cookies import find_cookie
 from gatekeeper.core.errors import RequestRejected, Undecidable, UpstreamFailure
 from gatekeeper.core.origins import origin_allowed
 from gatekeeper.core.policy import Decision, Outcome, decide
@@ -19,9 +19,10 @@ from gatekeeper.core.session import EndReason, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
-from gatekeeper.gate.live import LiveSockets
+from gatekeeper.gate.live import SWEEP_INTERVAL, LiveSockets
 from gatekeeper.gate.middleware import run_websocket
 from gatekeeper.gate.refusals import redirect, refuse_background, sign_in_location, wants_json
+from gatekeeper.gate.running import Running
 
 CHANGE_PASSWORD = "/.well-known/change-password"  # noqa: S105 - a path (W3C change-password-url)
 
@@ -51,7 +52,8 @@ class Gate:
     `own` are further endpoints under the prefix (health), answered whatever the Host: they tell nothing.
     `app_watches`: the application ends its WebSockets itself when `scope["gatekeeper.watch"]` calls back and
     reports client frames to `scope["gatekeeper.activity"]` (our upstream does; others are wrapped for it).
-    `on_line` gets one `Line` a request; `on_error` every exception that nobody expected, with the request id.
+    `on_line` gets one `Line` a request (None: nobody wants them); `on_error` every exception that nobody
+    expected, with the request id.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Gate:
         guard: SessionGuard,
         config: GateConfig,
         clock: Clock,
-        on_line: Callable[[Line], None],
+        on_line: Callable[[Line], None] | None,
         on_error: Callable[[str, BaseException], None],
         own: Mapping[str, ASGIApp] | None = None,
         app_watches: bool = False,
@@ -77,86 +79,78 @@ class Gate:
         self._on_error = on_error
         self._own = {(config.prefix + path).encode("ascii"): own_app for path, own_app in (own or {}).items()}
         self._own_cookies = config.cookies.all_spellings()
-        self._session_cookie = config.cookies.session.encode("ascii")
         self._prefix_slash = config.prefix + "/"
+        self._own_paths = frozenset((config.prefix, CHANGE_PASSWORD))
+        # Unique across processes and starts, and nothing to keep secret: no system call for each request.
+        self._id_prefix = secrets.token_hex(4)
+        self._id_counter = count()
         self.sockets = LiveSockets(guard, config.policy, clock)
+        self.running = Running(guard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if (own := self._own.get(scope.get("raw_path") or b"")) is not None and scope["type"] == "http":
+        if self._own and (own := self._own.get(scope.get("raw_path") or b"")) and scope["type"] == "http":
             await own(scope, receive, send)
             return
         began = time.perf_counter()
-        context = RequestContext(request_id=secrets.token_hex(8), facts=None)
+        context = RequestContext(f"{self._id_prefix}{next(self._id_counter):08x}", None)
         scope["gatekeeper"] = context
+        sent_headers = scope["headers"]
         answer = Answer(send)
-        outcome, rule = "error", None
+        decision: Decision | None = None
         try:
-            decision = await self._answer(scope, receive, answer, context)
-            if decision is not None:
-                outcome, rule = decision.outcome.name.lower(), decision.rule
-            elif context.refusal is not None:
-                outcome = context.refusal.reason
+            facts, cookie = read_facts(scope, self._config)
+            context.facts, context.cookie = facts, cookie
+            if cookie is not None:
+                now = self._clock()
+                found = self._guard.peek(cookie, now)
+                if found is None:
+                    found = await self._guard.load(cookie, now)
+                if isinstance(found, EndReason):
+                    context.ended = found
+                else:
+                    context.session = found
+            path = facts.target.path
+            if path.startswith(self._prefix_slash) or path in self._own_paths:
+                await self._own_page(scope, receive, answer, context)
             else:
-                outcome = "own_page"
+                decision = decide(self._config.policy, facts, context.session)
+                if decision.outcome is Outcome.ALLOW:
+                    await self._forward(scope, receive, answer, context, facts)
+                else:
+                    await self._turn_away(scope, receive, answer, context, facts, decision.outcome)
         except Exception as error:
+            scope["headers"] = sent_headers  # the pages read cookies that the application may not see
             await self._failed(scope, receive, answer, context, error)
         finally:
-            self._on_line(self._line(scope, context, answer, outcome, rule, time.perf_counter() - began))
+            if self._on_line is not None:
+                seconds = time.perf_counter() - began
+                self._on_line(make_line(scope, context, answer, decision, seconds))
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext
-    ) -> Decision | None:
-        """The decision that was carried out; None for own pages and for what was refused before any rule."""
-        config = self._config
-        try:
-            facts = read_facts(scope, config)
-        except RequestRejected as error:
-            await self._refuse(scope, receive, answer, context, Refusal(error.status, error.reason))
-            return None
-        context.facts = facts
-        cookie = find_cookie(scope["headers"], self._session_cookie)
-        try:
-            if cookie is not None:
-                await self._read_session(context, cookie)
-            path = facts.target.path
-            if path.startswith(self._prefix_slash) or path in (config.prefix, CHANGE_PASSWORD):
-                return await self._own_page(scope, receive, answer, context)
-            decision = decide(config.policy, facts, context.session)
-        except Undecidable as error:
-            refusal = Refusal(503, error.reason, retry_after=error.retry_after)
-            await self._refuse(scope, receive, answer, context, refusal)
-            return None
-        if decision.outcome is Outcome.ALLOW:
-            await self._forward(scope, receive, answer, context, facts, cookie)
-        elif decision.outcome is Outcome.SIGN_IN:
+    async def _turn_away(
+        self,
+        scope: Scope,
+        receive: Receive,
+        answer: Answer,
+        context: RequestContext,
+        facts: Facts,
+        outcome: Outcome,
+    ) -> None:
+        if outcome is Outcome.SIGN_IN:
             await self._sign_in(scope, answer, context, facts)
         else:
-            refusal = Refusal(403, "forbidden" if decision.outcome is Outcome.FORBIDDEN else "denied")
-            await self._refuse(scope, receive, answer, context, refusal)
-        return decision
-
-    async def _read_session(self, context: RequestContext, cookie: bytes) -> None:
-        now = self._clock()
-        found = self._guard.peek(cookie, now)
-        if found is None:
-            found = await self._guard.load(cookie, now)
-        if isinstance(found, EndReason):
-            context.ended = found
-        else:
-            context.session = found
+            reason = "forbidden" if outcome is Outcome.FORBIDDEN else "denied"
+            await self._refuse(scope, receive, answer, context, Refusal(403, reason))
 
     async def _own_page(
         self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext
-    ) -> Decision | None:
+    ) -> None:
         if scope["type"] == "websocket":
-            refusal = Refusal(404, "not_found")
-            await self._refuse(scope, receive, answer, context, refusal)
+            await self._refuse(scope, receive, answer, context, Refusal(404, "not_found"))
         else:
             await self._pages(scope, receive, answer)
-        return None
 
     async def _sign_in(self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts) -> None:
         config = self._config
@@ -175,22 +169,16 @@ class Gate:
             await redirect(answer, location)
 
     async def _forward(
-        self,
-        scope: Scope,
-        receive: Receive,
-        answer: Answer,
-        context: RequestContext,
-        facts: Facts,
-        cookie: bytes | None,
+        self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, facts: Facts
     ) -> None:
         config, session = self._config, context.session
         if session is not None and session.step != "":
             session = None  # half signed in is nobody, on public paths too
-        if facts.kind is Kind.WEBSOCKET and not origin_allowed(scope["headers"], config.public_origins):
+        websocket = facts.kind is Kind.WEBSOCKET
+        if websocket and not origin_allowed(scope["headers"], config.public_origins):
             await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
             return
-        child = dict(scope)
-        child["headers"] = config.request_headers.forward(
+        scope["headers"] = config.request_headers.forward(
             scope["headers"],
             session.headers if session is not None else (),
             client=facts.client,
@@ -198,46 +186,55 @@ class Gate:
             request_id=context.request_id,
         )
         answer.protect(self._own_cookies, private=session is not None, set_cookies=context.set_cookies)
-        if facts.kind is Kind.WEBSOCKET:
-            child["gatekeeper.answer_headers"] = answer.headers
-        if session is None:
-            await self._app(child, receive, answer)
-            return
-        if config.counts_as_activity(facts.target.path):
+        if session is not None and (
+            not config.background_paths or config.counts_as_activity(facts.target.path)
+        ):
             self._guard.touch(session, self._clock())
-        if facts.kind is Kind.WEBSOCKET:
-            live, guard, clock = session, self._guard, self._clock
-            known_cookie = cookie or b""
-            child["gatekeeper.watch"] = lambda end: self.sockets.watch(known_cookie, live, facts, end)
-            child["gatekeeper.activity"] = lambda: guard.touch(live, clock())
-            if self._app_watches:
-                await self._app(child, receive, answer)
-            else:
-                await run_websocket(self._app, child, receive, answer)
-        else:
-            await self._guarded(child, receive, answer, session)
-
-    async def _guarded(self, scope: Scope, receive: Receive, answer: Answer, session: Session) -> None:
-        """Run the application; a revocation of `session` cuts it, however long the answer is."""
+        if websocket:
+            await self._forward_websocket(scope, receive, answer, context, session)
+            return
         task = asyncio.current_task()
-        cut = False
-
-        def revoked() -> None:
-            nonlocal cut
-            cut = True
-            if task is not None:
-                task.cancel()
-
-        stop = self._guard.watch(session, revoked)
+        if session is None or task is None:
+            await self._app(scope, receive, answer)
+            return
+        under = self.running.enter(session, task)
         try:
             await self._app(scope, receive, answer)
         except asyncio.CancelledError:
-            if not cut or task is None:
+            if task not in under.cut:
                 raise
             task.uncancel()
             raise SessionCut from None
         finally:
-            stop()
+            self.running.leave(under, task)
+
+    async def _forward_websocket(
+        self,
+        scope: Scope,
+        receive: Receive,
+        answer: Answer,
+        context: RequestContext,
+        session: Session | None,
+    ) -> None:
+        scope["gatekeeper.answer_headers"] = answer.headers
+        facts, cookie, guard, clock = context.facts, context.cookie or b"", self._guard, self._clock
+        if session is None or facts is None:
+            await self._app(scope, receive, answer)
+            return
+        live = session
+        scope["gatekeeper.watch"] = lambda end: self.sockets.watch(cookie, live, facts, end)
+        scope["gatekeeper.activity"] = lambda: guard.touch(live, clock())
+        if self._app_watches:
+            await self._app(scope, receive, answer)
+        else:
+            await run_websocket(self._app, scope, receive, answer)
+
+    async def run(self) -> None:
+        """What goes on between requests: sockets are judged again, watches given up. Until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            self.running.sweep()
+            await self.sockets.sweep()
 
     async def _failed(
         self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, error: Exception
@@ -249,12 +246,12 @@ class Gate:
                 context.ended = EndReason.REVOKED
                 await self._sign_in(scope, answer, context, facts)
             return
-        expected = isinstance(error, UpstreamFailure | SessionCut)
+        expected = isinstance(error, UpstreamFailure | SessionCut | RequestRejected | Undecidable)
         if not expected:
             self._on_error(context.request_id, error)
         if answer.started:
             raise error
-        if isinstance(error, UpstreamFailure):
+        if isinstance(error, UpstreamFailure | RequestRejected):
             refusal = Refusal(error.status, error.reason)
         elif isinstance(error, Undecidable):
             refusal = Refusal(503, error.reason, retry_after=error.retry_after)
@@ -280,32 +277,30 @@ class Gate:
         else:
             await self._pages(scope, receive, answer)
 
-    def _line(
-        self,
-        scope: Scope,
-        context: RequestContext,
-        answer: Answer,
-        outcome: str,
-        rule: int | None,
-        seconds: float,
-    ) -> Line:
-        facts, session = context.facts, context.session
-        if facts is not None:
-            client, path = facts.client, facts.target.path
-        else:
-            client = scope["client"][0] if scope.get("client") else ""
-            path = (scope.get("raw_path") or b"").decode("latin-1")
-        method = scope.get("method", "WEBSOCKET")
-        login = session.user.login if session is not None else ""
-        return Line(
-            context.request_id,
-            client,
-            method,
-            path,
-            answer.status,
-            outcome,
-            rule,
-            login,
-            answer.bytes,
-            seconds,
-        )
+
+def make_line(
+    scope: Scope, context: RequestContext, answer: Answer, decision: Decision | None, seconds: float
+) -> Line:
+    """The access log's line about a finished request."""
+    facts, session, refusal = context.facts, context.session, context.refusal
+    if facts is not None:
+        client, path = facts.client, facts.target.path
+    else:
+        client = scope["client"][0] if scope.get("client") else ""
+        path = (scope.get("raw_path") or b"").decode("latin-1")
+    if decision is not None and refusal is None:
+        outcome = decision.outcome.name.lower()
+    else:
+        outcome = refusal.reason if refusal is not None else "own_page"
+    return Line(
+        request_id=context.request_id,
+        client=client,
+        method=scope.get("method", "WEBSOCKET"),
+        path=path,
+        status=answer.status,
+        outcome=outcome,
+        rule=decision.rule if decision is not None else None,
+        login=session.user.login if session is not None else "",
+        bytes=answer.bytes,
+        seconds=seconds,
+    )

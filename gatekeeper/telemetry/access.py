@@ -39,12 +39,9 @@ class AccessLine(Protocol):
 
 
 class AccessLog:
-    """Formats at flush time, at the latest after FLUSH_SECONDS; `flush` again at the end of the process.
+    """Formats at flush time, at the latest after FLUSH_SECONDS; `flush` again at the end of the process."""
 
-    Without a stream it drops every line: a level above "info" was asked for.
-    """
-
-    def __init__(self, stream: TextIO | None, form: Literal["json", "console"], clock: Clock) -> None:
+    def __init__(self, stream: TextIO, form: Literal["json", "console"], clock: Clock) -> None:
         self._stream = stream
         self._format = self._json if form == "json" else self._console
         self._clock = clock
@@ -52,8 +49,6 @@ class AccessLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self, line: AccessLine) -> None:
-        if self._stream is None:
-            return
         self._lines.append((self._clock(), line))
         if len(self._lines) >= FLUSH_LINES:
             self.flush()
@@ -66,7 +61,7 @@ class AccessLog:
             self._timer.cancel()
             self._timer = None
         lines, self._lines = self._lines, []
-        if lines and self._stream is not None:
+        if lines:
             self._stream.write("".join(self._format(at, line) for at, line in lines))
             self._stream.flush()
 

@@ -343,7 +343,17 @@ def test_a_revocation_cuts_what_is_under_way() -> None:
     bench.app.behaviour = endless
     reply = bench.ask("/", cookie="ada")
     assert type(reply.raised).__name__ == "SessionCut"
+    assert len(bench.gate.running) == 0
+
+
+def test_a_session_is_watched_while_something_is_under_way_and_no_longer() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.ask("/", cookie="ada")
+    assert len(bench.guard.watching) == len(bench.gate.running) == 1
+    bench.gate.running.sweep()
     assert bench.guard.watching == []
+    assert len(bench.gate.running) == 0
 
 
 def test_a_revocation_before_the_answer_began_leads_to_sign_in() -> None:
