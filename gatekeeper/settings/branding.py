@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -51,8 +51,18 @@ class BrandingSettings(Section):
     login_label: Annotated[str, Field(max_length=40)] = ""
     """The label of the login field; `""` is the translated "User login"."""
 
+    sign_in_label: Annotated[str, Field(max_length=40)] = ""
+    """The sign-in page's heading and button, such as Login; `""` is the translated "Sign in"."""
+
+    forgot_label: Annotated[str, Field(max_length=40)] = ""
+    """The link to password recovery; `""` is the translated "Forgot password?"."""
+
+    show_password: Literal["button", "checkbox"] = "button"  # noqa: S105 - a word
+    """How a typed password is made visible: a button in the field, or a check-box below it."""
+
     help_url: Annotated[str, AfterValidator(_help_url)] | None = None
-    """Where somebody who cannot sign in finds help: https://, http:// or mailto:."""
+    """Where somebody finds help: https://, http:// or mailto:. A web address is also where the welcome's
+    last button leads."""
 
     logo_file: FilePath | None = None
     """An SVG, PNG, JPEG or WebP picture beside the name."""

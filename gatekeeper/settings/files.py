@@ -10,7 +10,7 @@ from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc
 from gatekeeper.settings.secrets import open_to_others, present
 
-LOGO_TYPES = {
+PICTURE_TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -18,6 +18,7 @@ LOGO_TYPES = {
     ".webp": "image/webp",
 }
 MAX_LOGO_BYTES = 200_000
+MAX_SLIDE_BYTES = 500_000
 
 
 def file_problems(settings: Settings) -> dict[Loc, str]:
@@ -34,7 +35,14 @@ def file_problems(settings: Settings) -> dict[Loc, str]:
     ):
         _check_authority(settings.mail.smtp.ca_file, ("mail", "smtp", "ca_file"), problems)
     if settings.branding.logo_file is not None:
-        _check_logo(settings.branding.logo_file, problems)
+        complaint = _bad_picture(settings.branding.logo_file, MAX_LOGO_BYTES, "every sign-in page carries it")
+        if complaint:
+            problems["branding", "logo_file"] = complaint
+    for number, slide in enumerate(settings.welcome):
+        if slide.image is not None and (
+            complaint := _bad_picture(slide.image, MAX_SLIDE_BYTES, "people wait for it")
+        ):
+            problems["welcome", number, "image"] = complaint
     if settings.templates_dir is not None and (complaint := _no_folder(settings.templates_dir)):
         problems["templates_dir",] = complaint
     if settings.mail is not None and settings.mail.to_directory is not None:
@@ -92,13 +100,11 @@ def _check_authority(ca_file: Path, loc: Loc, problems: dict[Loc, str]) -> None:
         problems[loc] = f"{ca_file} has no usable certificate: {reason}"
 
 
-def _check_logo(logo_file: Path, problems: dict[Loc, str]) -> None:
-    loc: Loc = ("branding", "logo_file")
-    if complaint := _unreadable(logo_file):
-        problems[loc] = complaint
-    elif logo_file.suffix.lower() not in LOGO_TYPES:
-        problems[loc] = f"must end in {', '.join(LOGO_TYPES)}"
-    elif logo_file.stat().st_size > MAX_LOGO_BYTES:
-        problems[loc] = (
-            f"{logo_file} is larger than {MAX_LOGO_BYTES // 1000} KB; every sign-in page carries it"
-        )
+def _bad_picture(path: Path, most: int, why: str) -> str | None:
+    if complaint := _unreadable(path):
+        return complaint
+    if path.suffix.lower() not in PICTURE_TYPES:
+        return f"must end in {', '.join(PICTURE_TYPES)}"
+    if path.stat().st_size > most:
+        return f"{path} is larger than {most // 1000} KB; {why}"
+    return None

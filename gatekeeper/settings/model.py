@@ -38,6 +38,7 @@ from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
 from gatekeeper.settings.session import SessionSettings
 from gatekeeper.settings.two_factor import TwoFactorSettings
 from gatekeeper.settings.upstream import UpstreamSettings
+from gatekeeper.settings.welcome import Slide
 
 
 def _proxy(value: Any) -> Any:
@@ -115,6 +116,9 @@ class Settings(Section):
 
     branding: BrandingSettings = BrandingSettings()
     """What the sign-in pages say and look like."""
+
+    welcome: Annotated[tuple[Slide, ...], Field(max_length=20)] = ()
+    """Pages that welcome each person once, after the first sign-in. They can be skipped."""
 
     templates_dir: FilePath | None = None
     """A folder whose templates take the place of Gatekeeper's own of the same name."""
