@@ -18,6 +18,7 @@ from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.accounts.unlock import Unlock
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.build_mail import make_links, make_outbox, make_sender
+from gatekeeper.build_pages import make_page_app
 from gatekeeper.build_passwords import PasswordServices, make_step_policy
 from gatekeeper.build_second_factor import make_second_factors
 from gatekeeper.core.clock import Clock, SteadyClock
@@ -45,8 +46,6 @@ from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.lifespan import LifespanFailed, inner_lifespan
 from gatekeeper.gate.shell import Gate
-from gatekeeper.pages.app import make_pages
-from gatekeeper.pages.services import Branding, PageServices
 from gatekeeper.sessions.invalidation import SqlInvalidations
 from gatekeeper.sessions.manager import SessionManager
 from gatekeeper.sessions.sql import SqlSessionStore
@@ -63,13 +62,6 @@ from gatekeeper.upstream.limits import UpstreamLimits
 from gatekeeper.upstream.origin import Origin
 from gatekeeper.upstream.websocket import WebSocketRelay
 
-_LOGO_TYPES = {
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-}
 _WORDS: dict[Word, Allow] = {"public": PUBLIC, "signed_in": SIGNED_IN, "deny": NOBODY}
 
 log = structlog.get_logger("gatekeeper")
@@ -308,39 +300,6 @@ def make_gate_config(settings: Settings) -> GateConfig:
     )
 
 
-def make_branding(settings: Settings) -> Branding:
-    branding = settings.branding
-    logo = branding.logo_file
-    return Branding(
-        product_name=branding.product_name,
-        login_label=branding.login_label,
-        help_url=branding.help_url or "",
-        logo=logo.read_bytes() if logo is not None else b"",
-        logo_type=_LOGO_TYPES[logo.suffix.lower()] if logo is not None else "image/svg+xml",
-        colors=branding.colors,
-    )
-
-
-def make_page_app(settings: Settings, services: Services, clock: Clock) -> ASGIApp:
-    return make_pages(
-        PageServices(
-            sign_in=services.sign_in,
-            sessions=services.sessions,
-            admin_link=services.admin_link,
-            audit=services.audit,
-            secrets=make_secrets(settings),
-            cookies=make_cookie_names(settings),
-            public_origins=[origin_of(settings.public_url)],
-            report=lambda error, request_id: _report(request_id, error),
-            clock=clock,
-            branding=make_branding(settings),
-            prefix=settings.prefix,
-            password_min_length=settings.password.min_length,
-            templates_dir=settings.templates_dir,
-        )
-    )
-
-
 def make_gate(
     app: ASGIApp,
     settings: Settings,
@@ -355,7 +314,14 @@ def make_gate(
 
     return Gate(
         app,
-        pages=make_page_app(settings, services, clock),
+        pages=make_page_app(
+            settings,
+            services,
+            clock,
+            secrets=make_secrets(settings),
+            cookies=make_cookie_names(settings),
+            report=_report,
+        ),
         guard=services.sessions,
         config=make_gate_config(settings),
         clock=clock,

@@ -35,6 +35,7 @@ def make_step_policy(settings: Settings) -> StepPolicy:
         password_max_age=password.max_age_seconds,
         password_unused=password.max_unused_seconds,
         first_logon=password.first_logon,
+        welcome=bool(settings.welcome),
     )
 
 

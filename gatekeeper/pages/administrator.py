@@ -7,17 +7,16 @@ into the form; without a script it is typed or pasted there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gatekeeper.accounts import passwords
 from gatekeeper.accounts.errors import AccountError
 from gatekeeper.core.errors import Undecidable
+from gatekeeper.pages.flow import SignInFlow
+from gatekeeper.pages.form_errors import PasswordWords
 from gatekeeper.pages.form_guard import FormGuard, client_of
 from gatekeeper.pages.i18n import N_, Locale
-from gatekeeper.pages.page import Pages, context_of, see_other
+from gatekeeper.pages.page import Pages, context_of
 from gatekeeper.pages.services import AdministratorLinkService
 from gatekeeper.pages.session_cookie import BrowserSession
 
@@ -29,12 +28,6 @@ _FIELD_PROBLEMS = {
     "bad_name": ("name", N_("Enter a name of at most 200 characters.")),
     "bad_email": ("email", N_("Enter an e-mail address such as person@example.com, or leave it empty.")),
 }
-_PASSWORD_PROBLEMS = {
-    passwords.TOO_SHORT: N_("Choose a longer password: at least %(least)d characters."),
-    passwords.TOO_LONG: N_("Choose a shorter password: at most %(most)d characters."),
-    passwords.CONTAINS_LOGIN: N_("Choose a password that does not contain your login."),
-    passwords.COMMON: N_("This password is too easy to guess. Four random words work well."),
-}
 
 
 class AdministratorPage:
@@ -45,16 +38,20 @@ class AdministratorPage:
         *,
         link: AdministratorLinkService,
         sessions: BrowserSession,
+        flow: SignInFlow,
         guard: FormGuard,
         pages: Pages,
         locale: Locale,
+        words: PasswordWords,
         password_min_length: int,
     ) -> None:
         self._link = link
         self._sessions = sessions
+        self._flow = flow
         self._guard = guard
         self._pages = pages
         self._locale = locale
+        self._password_words = words
         self._least = password_min_length
 
     async def show(self, request: Request) -> Response:
@@ -67,7 +64,6 @@ class AdministratorPage:
         values = {field: posted.field(field).strip() for field in _FIELDS}
         if posted.problem:
             return self._page(request, values, {}, problem=posted.problem, status=403)
-        response = see_other("/")
         try:
             user = await self._link.redeem(
                 **values,
@@ -86,21 +82,17 @@ class AdministratorPage:
                 status=503,
                 headers={"retry-after": str(error.retry_after)},
             )
-        await self._sessions.begin(request, response, user, methods="pwd")
-        return response
+        held = await self._sessions.begin(request, user, methods="pwd")
+        return await self._flow.go_on(request, held, "/")
 
     def _words(self, error: AccountError) -> dict[str, list[str]]:
         """What is wrong, by field. Raises the error again when it is none that a person can mend."""
         if error.reason == "bad_password":
-            return {"password": self._password_words(error.problems)}
+            return {"password": self._password_words.problems(error)}
         if error.reason not in _FIELD_PROBLEMS:
             raise error
         field, message = _FIELD_PROBLEMS[error.reason]
         return {field: [self._locale.text(message)]}
-
-    def _password_words(self, problems: Sequence[str]) -> list[str]:
-        numbers = {"least": self._least, "most": passwords.MAX_LENGTH}
-        return [self._locale.text(_PASSWORD_PROBLEMS[problem]) % numbers for problem in problems]
 
     def _page(
         self,

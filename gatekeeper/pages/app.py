@@ -6,24 +6,15 @@ from collections.abc import Callable, Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.routing import Route, Router
+from starlette.routing import Router
 
 from gatekeeper.core.context import Refusal, RequestContext
 from gatekeeper.core.errors import RequestRejected, Undecidable
 from gatekeeper.core.protocols import ASGIApp, Message, Receive, Scope, Send
-from gatekeeper.pages.administrator import AdministratorPage
-from gatekeeper.pages.bounce import Bounces
-from gatekeeper.pages.csrf import Csrf
 from gatekeeper.pages.errors import ErrorPages
-from gatekeeper.pages.form_guard import FormGuard
-from gatekeeper.pages.page import Pages
+from gatekeeper.pages.routes import make_shared, routes
 from gatekeeper.pages.security import guarded
 from gatekeeper.pages.services import PageServices
-from gatekeeper.pages.session_cookie import BrowserSession
-from gatekeeper.pages.sign_in import SignInPage
-from gatekeeper.pages.sign_out import SignOutPages
-from gatekeeper.pages.static import StaticFiles
-from gatekeeper.pages.templates import TemplateFolders
 
 
 class PagesApp:
@@ -101,40 +92,9 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 def make_pages(services: PageServices) -> ASGIApp:
     """Build the pages. Reads templates and static files once: FileNotFoundError, jinja2.TemplateError."""
-    prefix = services.prefix
-    folders = TemplateFolders(services.templates_dir)
-    static = StaticFiles(folders, services.branding, prefix)
-    csrf = Csrf(services.secrets, services.cookies, services.public_origins, services.clock)
-    pages = Pages(services, static, csrf, folders)
-    guard = FormGuard(csrf, services.audit)
-    bounces = Bounces(services.cookies, services.clock)
-    sessions = BrowserSession(services.sessions, services.cookies)
-    sign_in = SignInPage(
-        sign_in=services.sign_in, sessions=sessions, guard=guard, pages=pages, bounces=bounces, prefix=prefix
-    )
-    sign_out = SignOutPages(
-        sessions=sessions, audit=services.audit, guard=guard, pages=pages, bounces=bounces, prefix=prefix
-    )
-    administrator = AdministratorPage(
-        link=services.admin_link,
-        sessions=sessions,
-        guard=guard,
-        pages=pages,
-        locale=services.locale,
-        password_min_length=services.password_min_length,
-    )
     router = Router(
-        [
-            Route(f"{prefix}/login", sign_in.show, methods=["GET"]),
-            Route(f"{prefix}/login", sign_in.submit, methods=["POST"]),
-            Route(f"{prefix}/logout", sign_out.ask, methods=["GET"]),
-            Route(f"{prefix}/logout", sign_out.do, methods=["POST"]),
-            Route(f"{prefix}/signed-out", sign_out.done, methods=["GET"]),
-            Route(f"{prefix}/setup", administrator.show, methods=["GET"]),
-            Route(f"{prefix}/setup", administrator.submit, methods=["POST"]),
-            Route(f"{prefix}/static/{{version}}/{{name}}", static.serve, methods=["GET"]),
-        ],
+        routes(services, shared := make_shared(services)),
         redirect_slashes=False,  # Starlette would build the address from the Host header
         default=_not_found,
     )
-    return PagesApp(router, ErrorPages(pages, services.locale, prefix), services.report)
+    return PagesApp(router, ErrorPages(shared.pages, services.locale, services.prefix), services.report)

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gatekeeper.core.context import RequestContext
 from gatekeeper.pages.csrf import Csrf
+from gatekeeper.pages.i18n import N_
 from gatekeeper.pages.services import PageServices
 from gatekeeper.pages.static import StaticFiles
 from gatekeeper.pages.templates import TemplateFolders, Templates
@@ -40,6 +41,10 @@ class Pages:
             {
                 "prefix": services.prefix,
                 "brand": branding,
+                "sign_in_label": branding.sign_in_label or services.locale.text(N_("Sign in")),
+                "forgot_label": branding.forgot_label or services.locale.text(N_("Forgot password?")),
+                "login_label": branding.login_label or services.locale.text(N_("User login")),
+                "recovery_enabled": services.recovery.enabled,
                 "has_own_logo": bool(branding.logo),
                 "logo_url": static.url(static.logo_name),
                 "css_url": static.url("gk.css"),

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from gatekeeper.core.protocols import Message, Send
 
-# OWASP ASVS 5.0 V3.4. Nothing inline, nothing from elsewhere, nobody may frame us. `form-action 'self'`
-# also holds for the redirect after the POST, which leads to a path of ours (core.returns).
-CONTENT_SECURITY_POLICY = (
-    b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; "
-    b"base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-)
+
+def content_security_policy(*, form_action: str = "") -> str:
+    """Nothing inline, nothing from elsewhere, nobody may frame us. OWASP ASVS 5.0 V3.4.
+
+    `form-action 'self'` also holds for the redirect after the POST, which leads to a path of ours
+    (core.returns); `form_action` is one more origin where that may lead.
+    """
+    own = "'self'"
+    return (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        f"form-action {own} {form_action}".rstrip()
+        + "; "
+        "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )
+
+
+CONTENT_SECURITY_POLICY = content_security_policy().encode("ascii")
 
 # `same-origin`, not `no-referrer`: the latter makes browsers send `Origin: null` with our own forms.
 PAGE_HEADERS: tuple[tuple[bytes, bytes], ...] = (

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gatekeeper.pages.services import Branding
+from gatekeeper.pages.services import Branding, Slide
 from gatekeeper.pages.templates import TemplateFolders
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -31,8 +31,11 @@ class _File(NamedTuple):
 class StaticFiles:
     """Serves `{prefix}/static/<hash>/<name>`; `url(name)` is what pages link to."""
 
-    def __init__(self, folders: TemplateFolders, branding: Branding, prefix: str) -> None:
+    def __init__(
+        self, folders: TemplateFolders, branding: Branding, prefix: str, slides: Sequence[Slide] = ()
+    ) -> None:
         self._files: dict[str, _File] = {}
+        self._slides: dict[Slide, str] = {}
         self._add(
             "gk.css", "text/css; charset=utf-8", folders.read("static/gk.css") + _brand_css(branding.colors)
         )
@@ -43,6 +46,11 @@ class StaticFiles:
         else:
             self.logo_name = "logo.svg"
             self._add(self.logo_name, "image/svg+xml", folders.read("static/logo.svg"))
+        for number, slide in enumerate(slides, 1):
+            if slide.image:
+                name = f"welcome-{number}.{_LOGO_SUFFIXES[slide.image_type]}"
+                self._slides[slide] = name
+                self._add(name, slide.image_type, slide.image)
         digest = hashlib.sha256()
         for name, file in sorted(self._files.items()):
             digest.update(name.encode() + b"\0" + hashlib.sha256(file.body).digest())
@@ -54,6 +62,11 @@ class StaticFiles:
         if name not in self._files:
             raise KeyError(name)
         return self._base + name
+
+    def slide_url(self, slide: Slide) -> str:
+        """The path of a slide's picture, "" when it has none."""
+        name = self._slides.get(slide)
+        return "" if name is None else self.url(name)
 
     async def serve(self, request: Request) -> Response:
         """The file. Under another version's hash too, but then only for now.

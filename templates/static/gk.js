@@ -2,21 +2,61 @@
 // Everything here is a convenience: the pages work without it.
 
 // "Show password": hidden again when the form is sent or the page is left.
-for (const button of document.querySelectorAll("button[data-reveal]")) {
-  const input = document.getElementById(button.getAttribute("aria-controls"));
+for (const control of document.querySelectorAll("[data-reveal]")) {
+  const input = document.getElementById(control.getAttribute("aria-controls"));
+  const isBox = control.type === "checkbox";
   const show = on => {
     input.type = on ? "text" : "password";
-    button.textContent = on ? button.dataset.hide : button.dataset.show;
-    button.setAttribute("aria-label", on ? button.dataset.hideLabel : button.dataset.showLabel);
+    if (isBox) {
+      control.checked = on;
+      return;
+    }
+    control.textContent = on ? control.dataset.hide : control.dataset.show;
+    control.setAttribute("aria-label", on ? control.dataset.hideLabel : control.dataset.showLabel);
   };
-  button.hidden = false;
-  button.addEventListener("click", () => {
+  (isBox ? control.parentElement : control).hidden = false;
+  control.addEventListener("click", () => {
     const on = input.type === "password";
     show(on);
-    button.nextElementSibling.textContent = on ? button.dataset.shown : button.dataset.hidden;
+    if (!isBox) control.nextElementSibling.textContent = on ? control.dataset.shown : control.dataset.hidden;
   });
   input.form.addEventListener("submit", () => show(false));
   addEventListener("pagehide", () => show(false));
+}
+
+// Copying a key or recovery codes, one line each.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  if (!navigator.clipboard) break;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const source = document.getElementById(button.dataset.copy);
+    const lines = [...source.querySelectorAll("li")].map(item => item.textContent.trim());
+    await navigator.clipboard.writeText(lines.length ? lines.join("\n") : source.textContent.trim());
+    button.nextElementSibling.textContent = button.dataset.done;
+    button.textContent = button.dataset.done;
+  });
+}
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+
+// Times as this place writes them.
+for (const element of document.querySelectorAll("time[data-local]")) {
+  const at = new Date(element.dateTime);
+  element.title = element.textContent;
+  element.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+}
+
+// A window over the sign-in page; Escape goes where its way back leads.
+for (const dialog of document.querySelectorAll("dialog[data-modal]")) {
+  document.querySelector(".behind").hidden = false;
+  dialog.close();
+  dialog.showModal();
+  dialog.addEventListener("cancel", event => {
+    event.preventDefault();
+    dialog.querySelector("a[data-close]")?.click();
+  });
 }
 
 // One form, one request, however often the button is clicked.

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import re
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 import httpx
 
-from gatekeeper.accounts.errors import AccountError, InvalidCredentials
-from gatekeeper.audit.events import EventKind
+from gatekeeper.accounts.errors import AccountError, InvalidCode, InvalidCredentials
+from gatekeeper.audit.events import EventKind, Source
+from gatekeeper.audit.history import HistoryEvent
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
 from gatekeeper.core.cookies import CookieNames, find_cookie
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
 from gatekeeper.core.session import EndReason, Session, SessionRecord, UserRecord
+from gatekeeper.core.steps import StepPolicy, next_step
 from gatekeeper.core.target import parse_target
+from gatekeeper.factors import qr
 from gatekeeper.pages.app import make_pages
 from gatekeeper.pages.i18n import ENGLISH, Locale
-from gatekeeper.pages.services import Branding, PageServices
+from gatekeeper.pages.services import Branding, PageServices, Slide
+from gatekeeper.sessions.errors import SessionOver
 
 ORIGIN = "https://gate.example.com"
 COOKIES = CookieNames.make("gatekeeper", secure=True)
@@ -42,30 +47,66 @@ def run(story: Callable[[], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
-class FakeSignIn:
-    """Knows one account; `fails_with` is raised instead of an answer."""
+class FakeAccounts:
+    """The accounts as the services left them, by id; Ada is there from the beginning."""
 
     def __init__(self) -> None:
+        self.by_id: dict[int, UserRecord] = {ADA.id: ADA}
+        self.locked: set[int] = set()
+        self.passwords: dict[int, str] = {ADA.id: GOOD_PASSWORD}
+
+    def change(self, user_id: int = ADA.id, **facts: Any) -> UserRecord:
+        """Another fact about an account."""
+        self.by_id[user_id] = self.by_id[user_id]._replace(**facts)
+        return self.by_id[user_id]
+
+
+class FakeSignIn:
+    """Knows the accounts; `fails_with` is raised instead of an answer."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self.accounts = accounts
         self.fails_with: Exception | None = None
         self.asked: list[tuple[str, str]] = []
+        self.devices: list[str | None] = []
+        self.completions: list[Session] = []
         self.hold: threading.Event | None = None
         """When set, nobody gets an answer before the event."""
 
-    async def password(self, login: str, password: str, *, client: str, request_id: str) -> UserRecord:
+    async def password(
+        self, login: str, password: str, *, device: str | None, client: str, request_id: str
+    ) -> UserRecord:
         self.asked.append((client, request_id))
+        self.devices.append(device)
         if self.hold is not None:
             await asyncio.to_thread(self.hold.wait, 10)
         if self.fails_with is not None:
             raise self.fails_with
-        if login.strip().casefold() == ADA.login and password == GOOD_PASSWORD:
-            return ADA
+        for user in self.accounts.by_id.values():
+            right = self.accounts.passwords.get(user.id) == password
+            if login.strip().casefold() == user.login and right and user.id not in self.accounts.locked:
+                return user
         raise InvalidCredentials
+
+    async def completed(
+        self, session: Session, *, device: str | None, client: str, user_agent: str, request_id: str
+    ) -> str:
+        if session.user.id in self.accounts.locked:
+            raise InvalidCredentials
+        self.completions.append(session)
+        return device or f"device-{len(self.completions)}"
+
+    async def locked(self, user_id: int, device: str | None) -> bool:
+        return user_id in self.accounts.locked
 
 
 class FakeSessions:
     """Sessions by cookie value."""
 
-    def __init__(self) -> None:
+    def __init__(self, accounts: FakeAccounts, clock: FakeClock, policy: StepPolicy) -> None:
+        self.accounts = accounts
+        self.clock = clock
+        self.policy = policy
         self.live: dict[str, Session] = {}
         self.ended: list[tuple[Session, EndReason]] = []
         self.fails_with: Exception | None = None
@@ -76,35 +117,255 @@ class FakeSessions:
     ) -> tuple[Session, str]:
         if self.fails_with is not None:
             raise self.fails_with
-        self._number += 1
-        value = f"session-{self._number}"
+        now = self.clock()
         record = SessionRecord(
-            key=value.encode().ljust(32, b"."),
+            key=b"",
             user_id=user_id,
             epoch=0,
-            created_at=0.0,
-            last_seen_at=0.0,
+            created_at=now,
+            last_seen_at=now,
             remembered=remembered,
             methods=methods,
-            first_factor_at=0.0,
+            first_factor_at=now,
             second_factor_at=0.0,
             client=client,
             user_agent=user_agent,
         )
-        session = Session(record, replace_user(user_id), "", ())
-        self.live[value] = session
-        return session, value
+        return self._put(record)
+
+    async def step_up(
+        self, session: Session, *, method: str = "", second_factor: bool = False
+    ) -> tuple[Session, str]:
+        value = self._value(session)
+        record = self.live.pop(value).record._replace(
+            methods=" ".join([*session.record.methods.split(), *method.split()])
+        )
+        if second_factor:
+            record = record._replace(second_factor_at=self.clock())
+        return self._put(record)
+
+    async def skip(self, session: Session, step: str) -> Session:
+        value = self._value(session)
+        record = self.live[value].record
+        self.live[value] = self._made(record._replace(skipped=f"{record.skipped} {step}".strip()))
+        return self.live[value]
+
+    async def refresh(self, session: Session) -> Session:
+        value = self._value(session)
+        user = self.accounts.by_id.get(session.user.id)
+        if user is None or user.disabled:
+            raise SessionOver(EndReason.REVOKED)
+        self.live[value] = self._made(self.live[value].record)
+        return self.live[value]
 
     async def end(self, session: Session, reason: EndReason) -> None:
         if self.fails_with is not None:
             raise self.fails_with
-        self.live = {value: live for value, live in self.live.items() if live is not session}
+        key = session.record.key
+        self.live = {value: live for value, live in self.live.items() if live.record.key != key}
         self.ended.append((session, reason))
+
+    async def end_listed(self, user_id: int, public_id: str, reason: EndReason) -> None:
+        for session in list(self.live.values()):
+            if session.record.public_id == public_id and session.user.id == user_id:
+                await self.end(session, reason)
+
+    async def end_user(self, user_id: int, reason: EndReason, *, keep: bytes | None = None) -> None:
+        for session in list(self.live.values()):
+            if session.user.id == user_id and session.record.key != keep:
+                await self.end(session, reason)
+
+    async def list(self, user_id: int | None = None) -> builtins.list[SessionRecord]:
+        return [
+            live.record for live in self.live.values() if user_id in (None, live.user.id) and live.complete
+        ]
+
+    def _put(self, record: SessionRecord) -> tuple[Session, str]:
+        self._number += 1
+        value = f"session-{self._number}"
+        self.live[value] = self._made(record._replace(key=f"{self._number:04}".encode().ljust(32, b".")))
+        return self.live[value], value
+
+    def _made(self, record: SessionRecord) -> Session:
+        user = self.accounts.by_id.get(record.user_id) or replace_user(record.user_id)
+        return Session(record, user, next_step(record, user, self.policy).value, ())
+
+    def _value(self, session: Session) -> str:
+        for value, live in self.live.items():
+            if live.record.key == session.record.key:
+                return value
+        raise SessionOver(EndReason.REPLACED)
 
 
 def replace_user(user_id: int) -> UserRecord:
     """Ada under another number."""
     return ADA._replace(id=user_id)
+
+
+class FakeSetup(NamedTuple):
+    uri: str
+    account: str
+    groups: str
+
+
+class FakeSecondFactors:
+    """123456 is right, once more after 654321; recovery codes come in tens."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self.accounts = accounts
+        self.code = "123456"
+        self.recovery = ["ab12-cd34", "ef56-gh78"]
+        self.trust_for: float | None = None
+        self.trusted_devices: set[tuple[int, str]] = set()
+        self.fails_with: Exception | None = None
+        self.wrong = 0
+
+    async def begin(self, user: UserRecord) -> FakeSetup:
+        return FakeSetup(
+            "otpauth://totp/Back%20office:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=B",
+            user.login,
+            "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP",
+        )
+
+    async def confirm(self, user: UserRecord, code: str, *, by: Source, keep: bytes | None) -> Sequence[str]:
+        await self._check(user, code)
+        self.accounts.change(user.id, second_factor=True)
+        return [f"rc{number:02}-wxyz" for number in range(10)]
+
+    async def verify(
+        self, user: UserRecord, code: str, *, device: str | None, client: str, request_id: str
+    ) -> str:
+        if code.strip() in self.recovery:
+            self.recovery.remove(code.strip())
+            return "recovery"
+        await self._check(user, code)
+        return "otp"
+
+    async def new_recovery_codes(self, user: UserRecord, by: Source) -> Sequence[str]:
+        return [f"new{number:02}-wxyz" for number in range(10)]
+
+    async def recovery_codes_left(self, user_id: int) -> int:
+        return len(self.recovery)
+
+    async def remove(self, user: UserRecord, by: Source, *, keep: bytes | None) -> None:
+        self.accounts.change(user.id, second_factor=False)
+
+    async def trust(self, user: UserRecord, device: str | None, *, by: Source | None = None) -> None:
+        self.trusted_devices.add((user.id, device or ""))
+
+    async def trusted(self, user: UserRecord, device: str | None) -> bool:
+        return (user.id, device) in self.trusted_devices
+
+    async def _check(self, user: UserRecord, code: str) -> None:
+        if self.fails_with is not None:
+            raise self.fails_with
+        if code.replace(" ", "") != self.code:
+            self.wrong += 1
+            if self.wrong >= 5:
+                self.accounts.locked.add(user.id)
+            raise InvalidCode
+
+
+class FakePasswords:
+    """Changes passwords; those shorter than 12 characters are refused."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self.accounts = accounts
+        self.fails_with: Exception | None = None
+
+    def least(self, user: UserRecord) -> int:
+        return 12
+
+    async def change(
+        self,
+        user: UserRecord,
+        new: str,
+        *,
+        current: str | None,
+        by: Source,
+        keep: bytes | None,
+        device: str | None,
+    ) -> None:
+        if self.fails_with is not None:
+            raise self.fails_with
+        if current is not None and current != self.accounts.passwords[user.id]:
+            raise InvalidCredentials
+        self._judge(new)
+        self.accounts.passwords[user.id] = new
+        self.accounts.change(user.id, must_change="", password_changed_at=1_800_000_000.0)
+
+    def _judge(self, new: str) -> None:
+        if len(new) < 12:
+            raise AccountError("bad_password", problems=["too_short", "common"], least=12)
+
+
+class FakeLinks(FakePasswords):
+    """Recovery, invitations and unlocking: one token for Ada, which works once."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        super().__init__(accounts)
+        self.token = "mailed-token"
+        self.enabled = True
+        self.asked: list[str] = []
+        self.used = 0
+
+    async def request(self, login: str, *, client: str, request_id: str) -> None:
+        if self.fails_with is not None:
+            raise self.fails_with
+        self.asked.append(login)
+
+    async def peek(self, token: str) -> UserRecord | None:
+        return self.accounts.by_id[ADA.id] if token == self.token else None
+
+    async def reset(self, token: str, new: str, *, client: str, request_id: str) -> UserRecord:
+        user = await self._use(token, new)
+        self.accounts.passwords[user.id] = new
+        self.accounts.locked.discard(user.id)
+        return user
+
+    async def needs_password(self, token: str) -> bool:
+        return token == self.token and ADA.id not in self.accounts.passwords
+
+    async def accept(self, token: str, *, client: str, request_id: str) -> UserRecord | None:
+        return await self._use(token) if token == self.token else None
+
+    async def set_password(self, token: str, new: str, *, client: str, request_id: str) -> UserRecord:
+        return await self.reset(token, new, client=client, request_id=request_id)
+
+    async def unlock(self, token: str, *, client: str, request_id: str) -> UserRecord:
+        user = await self._use(token)
+        self.accounts.locked.discard(user.id)
+        return user
+
+    async def _use(self, token: str, new: str | None = None) -> UserRecord:
+        user = await self.peek(token)
+        if self.fails_with is not None:
+            raise self.fails_with
+        if user is None:
+            raise AccountError("link_closed")
+        if new is not None:
+            self._judge(new)
+        self.used += 1
+        self.token = "used up"
+        return user
+
+
+class FakeWelcomes:
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self.accounts = accounts
+
+    async def seen(self, user_id: int) -> None:
+        self.accounts.change(user_id, welcomed=True)
+
+
+class FakeHistory:
+    """Two lines."""
+
+    async def of(self, user_id: int, limit: int) -> Sequence[HistoryEvent]:
+        return [
+            HistoryEvent(1_800_000_000.0, "sign_in.succeeded", "192.0.2.7"),
+            HistoryEvent(1_799_990_000.0, "sign_in.failed", "198.51.100.4"),
+        ]
 
 
 class FakeAdministratorLink:
@@ -158,11 +419,15 @@ class FakeClock:
 class House:
     """Pages with everything around them, and a stand-in for the gate: an ASGI application."""
 
-    sign_in: FakeSignIn = field(default_factory=FakeSignIn)
-    sessions: FakeSessions = field(default_factory=FakeSessions)
+    accounts: FakeAccounts = field(default_factory=FakeAccounts)
     link: FakeAdministratorLink = field(default_factory=FakeAdministratorLink)
     audit: FakeAudit = field(default_factory=FakeAudit)
     clock: FakeClock = field(default_factory=FakeClock)
+    policy: StepPolicy = field(default_factory=StepPolicy)
+    remember_max: float | None = None
+    slides: Sequence[Slide] = ()
+    gone: EndReason | None = None
+    """What the gate says of a session cookie that opens nothing."""
     reported: list[tuple[BaseException, str]] = field(default_factory=list)
     branding: Branding = field(default_factory=Branding)
     locale: Locale = ENGLISH
@@ -176,8 +441,18 @@ class House:
     unreadable: bool = False
     """Whether the target of the next requests could not be read, so that there are no facts."""
     pages: ASGIApp = field(init=False)
+    sign_in: FakeSignIn = field(init=False)
+    sessions: FakeSessions = field(init=False)
+    second_factors: FakeSecondFactors = field(init=False)
+    passwords: FakePasswords = field(init=False)
+    links: FakeLinks = field(init=False)
 
     def __post_init__(self) -> None:
+        self.sign_in = FakeSignIn(self.accounts)
+        self.sessions = FakeSessions(self.accounts, self.clock, self.policy)
+        self.second_factors = FakeSecondFactors(self.accounts)
+        self.passwords = FakePasswords(self.accounts)
+        self.links = FakeLinks(self.accounts)
         self.pages = make_pages(self.services())
 
     def services(self) -> PageServices:
@@ -186,6 +461,17 @@ class House:
             sign_in=self.sign_in,
             sessions=self.sessions,
             admin_link=self.link,
+            second_factors=self.second_factors,
+            passwords=self.passwords,
+            recovery=self.links,
+            unlocks=self.links,
+            invitations=self.links,
+            welcomes=FakeWelcomes(self.accounts),
+            history=FakeHistory(),
+            qr=qr.svg,
+            policy=self.policy,
+            remember_max=self.remember_max,
+            slides=self.slides,
             audit=self.audit,
             secrets=self.secrets,
             cookies=self.cookies,
@@ -200,7 +486,9 @@ class House:
 
     def with_secrets(self, *secrets: str) -> House:
         """The same house after its secrets were changed."""
-        return replace(self, secrets=secrets)
+        house = replace(self, secrets=secrets)
+        house.sessions.live = self.sessions.live
+        return house
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         cookie = find_cookie(scope["headers"], self.cookies.session.encode())
@@ -211,6 +499,7 @@ class House:
             request_id="req-1",
             facts=None if self.unreadable else _facts(scope, raw),
             session=session,
+            ended=self.gone if cookie and session is None else None,
             refusal=self.refusals.get(path),
         )
         await self.pages(scope, receive, send)

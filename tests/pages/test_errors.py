@@ -92,9 +92,7 @@ def test_an_unexpected_failure_is_reported_and_shows_nothing_of_itself() -> None
     run(story)
 
 
-@pytest.mark.parametrize(
-    "path", ["/_gate", "/_gate/", "/_gate/nothing", "/_gate/login/", "/.well-known/change-password"]
-)
+@pytest.mark.parametrize("path", ["/_gate", "/_gate/", "/_gate/nothing", "/_gate/login/"])
 def test_an_unknown_page_is_404_and_never_a_redirect(path: str) -> None:
     async def story() -> None:
         page = await Browser(House()).get(path)

@@ -1,0 +1,236 @@
+"""Which page is where: every page made of what it needs, under its address."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gatekeeper.pages.account import AccountPage
+from gatekeeper.pages.administrator import AdministratorPage
+from gatekeeper.pages.bounce import Bounces
+from gatekeeper.pages.browser_memory import BrowserMemory
+from gatekeeper.pages.csrf import Csrf
+from gatekeeper.pages.flow import SignInFlow
+from gatekeeper.pages.forgot import ForgotPage
+from gatekeeper.pages.form_errors import PasswordWords
+from gatekeeper.pages.form_guard import FormGuard
+from gatekeeper.pages.invite import InvitePage
+from gatekeeper.pages.page import Pages
+from gatekeeper.pages.password import PasswordPage
+from gatekeeper.pages.reset import ResetPage
+from gatekeeper.pages.second_factor import SecondFactorPage
+from gatekeeper.pages.services import PageServices
+from gatekeeper.pages.session_cookie import BrowserSession
+from gatekeeper.pages.sign_in import SignInPage
+from gatekeeper.pages.sign_out import SignOutPages
+from gatekeeper.pages.static import StaticFiles
+from gatekeeper.pages.templates import TemplateFolders
+from gatekeeper.pages.two_factor_setup import TwoFactorSetupPage
+from gatekeeper.pages.unlock import UnlockPage
+from gatekeeper.pages.welcome import WelcomePage
+
+CHANGE_PASSWORD = "/.well-known/change-password"  # noqa: S105 - a path (W3C change-password-url)
+
+
+class Shared(NamedTuple):
+    """What nearly every page needs."""
+
+    static: StaticFiles
+    pages: Pages
+    guard: FormGuard
+    bounces: Bounces
+    holder: BrowserSession
+    memory: BrowserMemory
+    flow: SignInFlow
+    words: PasswordWords
+
+
+def make_shared(services: PageServices) -> Shared:
+    """Raises FileNotFoundError, jinja2.TemplateError."""
+    folders = TemplateFolders(services.templates_dir)
+    static = StaticFiles(folders, services.branding, services.prefix, services.slides)
+    csrf = Csrf(services.secrets, services.cookies, services.public_origins, services.clock)
+    bounces = Bounces(services.cookies, services.clock)
+    holder = BrowserSession(services.sessions, services.cookies, services.remember_max)
+    memory = BrowserMemory(services.cookies)
+    return Shared(
+        static=static,
+        pages=Pages(services, static, csrf, folders),
+        guard=FormGuard(csrf, services.audit),
+        bounces=bounces,
+        holder=holder,
+        memory=memory,
+        flow=SignInFlow(
+            sign_in=services.sign_in,
+            second_factors=services.second_factors,
+            sessions=services.sessions,
+            holder=holder,
+            memory=memory,
+            bounces=bounces,
+            prefix=services.prefix,
+        ),
+        words=PasswordWords(
+            services.locale, least=services.password_min_length, history=services.password_history
+        ),
+    )
+
+
+def routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
+    """Every address of ours."""
+    return [
+        *_sign_in_routes(services, shared),
+        *_account_routes(services, shared),
+        *_linked_routes(services, shared),
+        Route(f"{services.prefix}/static/{{version}}/{{name}}", shared.static.serve, methods=["GET"]),
+    ]
+
+
+def _sign_in_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
+    prefix, pages, guard, flow = services.prefix, shared.pages, shared.guard, shared.flow
+    sign_in = SignInPage(
+        sign_in=services.sign_in,
+        second_factors=services.second_factors,
+        sessions=shared.holder,
+        memory=shared.memory,
+        flow=flow,
+        guard=guard,
+        pages=pages,
+        bounces=shared.bounces,
+        can_remember=services.remember_max is not None,
+    )
+    second_factor = SecondFactorPage(
+        second_factors=services.second_factors,
+        sessions=services.sessions,
+        holder=shared.holder,
+        memory=shared.memory,
+        flow=flow,
+        guard=guard,
+        pages=pages,
+        locale=services.locale,
+    )
+    sign_out = SignOutPages(
+        sessions=shared.holder,
+        audit=services.audit,
+        guard=guard,
+        pages=pages,
+        bounces=shared.bounces,
+        prefix=prefix,
+    )
+    found = [
+        *_form(f"{prefix}/login", sign_in),
+        *_form(f"{prefix}/login/2fa", second_factor),
+        Route(f"{prefix}/logout", sign_out.ask, methods=["GET"]),
+        Route(f"{prefix}/logout", sign_out.do, methods=["POST"]),
+        Route(f"{prefix}/signed-out", sign_out.done, methods=["GET"]),
+    ]
+    if services.slides:
+        welcome = WelcomePage(
+            slides=services.slides,
+            help_url=services.branding.help_url,
+            welcomes=services.welcomes,
+            sessions=services.sessions,
+            flow=flow,
+            guard=guard,
+            pages=pages,
+            static=shared.static,
+        )
+        found += _form(f"{prefix}/welcome", welcome)
+    return found
+
+
+def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
+    prefix, pages, guard, flow = services.prefix, shared.pages, shared.guard, shared.flow
+    setup = TwoFactorSetupPage(
+        second_factors=services.second_factors,
+        sign_in=services.sign_in,
+        qr=services.qr,
+        sessions=services.sessions,
+        holder=shared.holder,
+        memory=shared.memory,
+        flow=flow,
+        guard=guard,
+        pages=pages,
+        locale=services.locale,
+        prefix=prefix,
+        offered=services.policy.two_factor != "off",
+    )
+    password = PasswordPage(
+        passwords=services.passwords,
+        sessions=services.sessions,
+        holder=shared.holder,
+        memory=shared.memory,
+        flow=flow,
+        guard=guard,
+        pages=pages,
+        locale=services.locale,
+        words=shared.words,
+        policy=services.policy,
+        prefix=prefix,
+    )
+    account = AccountPage(
+        second_factors=services.second_factors,
+        sessions=services.sessions,
+        history=services.history,
+        memory=shared.memory,
+        flow=flow,
+        guard=guard,
+        pages=pages,
+        locale=services.locale,
+        policy=services.policy,
+        clock=services.clock,
+        prefix=prefix,
+    )
+
+    async def change_password(_request: Request) -> Response:
+        return Response(status_code=302, headers={"location": f"{prefix}/password"})
+
+    return [
+        *_form(f"{prefix}/2fa/setup", setup),
+        Route(f"{prefix}/2fa/saved", setup.saved, methods=["POST"]),
+        *_form(f"{prefix}/password", password),
+        *_form(f"{prefix}/account", account),
+        Route(CHANGE_PASSWORD, change_password, methods=["GET"]),
+    ]
+
+
+def _linked_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
+    prefix, pages, guard, words = services.prefix, shared.pages, shared.guard, shared.words
+    administrator = AdministratorPage(
+        link=services.admin_link,
+        sessions=shared.holder,
+        flow=shared.flow,
+        guard=guard,
+        pages=pages,
+        locale=services.locale,
+        words=words,
+        password_min_length=services.password_min_length,
+    )
+    forgot = ForgotPage(
+        recovery=services.recovery, guard=guard, pages=pages, locale=services.locale, prefix=prefix
+    )
+    reset = ResetPage(recovery=services.recovery, guard=guard, pages=pages, words=words, prefix=prefix)
+    invite = InvitePage(
+        invitations=services.invitations, guard=guard, pages=pages, words=words, prefix=prefix
+    )
+    unlock = UnlockPage(unlocks=services.unlocks, guard=guard, pages=pages, prefix=prefix)
+    return [
+        *_form(f"{prefix}/setup", administrator),
+        *_form(f"{prefix}/forgot", forgot),
+        *_form(f"{prefix}/reset", reset),
+        *_form(f"{prefix}/invite", invite),
+        *_form(f"{prefix}/unlock", unlock),
+    ]
+
+
+class _FormPage(Protocol):
+    async def show(self, request: Request) -> Response: ...
+
+    async def submit(self, request: Request) -> Response: ...
+
+
+def _form(path: str, page: _FormPage) -> list[BaseRoute]:
+    """GET shows it, POST sends it."""
+    return [Route(path, page.show, methods=["GET"]), Route(path, page.submit, methods=["POST"])]
