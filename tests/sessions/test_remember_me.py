@@ -185,6 +185,20 @@ def test_a_half_finished_sign_in_is_not_renewed(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_a_renewal_does_not_end_a_session_that_a_step_is_asked_of_in_the_mean_time(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        manager = await world.process()
+        _, cookie = await sign_in(manager, await world.add_user(), remembered=True)
+        async with (await world.database()).begin() as conn:
+            await conn.execute(sa.update(users).values(name="two factors"))
+        await use(manager, cookie, START + 400)
+        found = await ask(manager, cookie, START + 400)
+        assert isinstance(found, Session) and found.step == "totp"
+        assert await renewed_at(world) == 0.0
+
+    play(tmp_path, story)
+
+
 def test_the_second_factor_goes_on_with_what_was_remembered(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         manager = await world.process()
