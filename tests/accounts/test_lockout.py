@@ -384,3 +384,19 @@ def test_an_administrator_unlocks_account_and_browsers(tmp_path: Path) -> None:
         assert await w.rows(tables.tokens) == []
 
     tell(tmp_path, story)
+
+
+def test_an_attempt_that_ends_after_the_lock_causes_no_second_mail(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        pat, device = await owner(w)
+        await wrong(w, 4)
+        async with w.db.begin() as conn:
+            late = await w.lockout.reserve(conn, pat.id, None)
+        await wrong(w, 5, device=device)
+        async with w.db.begin() as conn:
+            assert not await w.lockout.failed(conn, late)
+        rows = [row for row in await w.rows(tables.outbox) if row["kind"] == "locked"]
+        assert len(rows) == 1
+        assert (await w.kinds()).count("account.locked") == 1
+
+    tell(tmp_path, story)
