@@ -10,8 +10,10 @@ from gatekeeper.accounts import passwords, tokens
 from gatekeeper.accounts.errors import AccountError
 from gatekeeper.accounts.passwords import PasswordPolicy
 from gatekeeper.core.session import UserRecord
+from gatekeeper.mail.kinds import MailKind
+from gatekeeper.mail.outbox import SUPERSEDED
 from gatekeeper.storage.revocations import revoke_user
-from gatekeeper.storage.tables import devices, password_history, users
+from gatekeeper.storage.tables import devices, outbox, password_history, users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
 RECOVERY = "recovery"
 INVITATION = "invitation"
 """Purposes of the tokens that lead to a new password; a new password makes them pointless."""
+_POINTLESS = tuple(
+    kind.value
+    for kind in (
+        MailKind.RECOVERY,
+        MailKind.INVITATION,
+        MailKind.GENERATED_PASSWORD,
+        MailKind.PASSWORD_EXPIRES,
+    )
+)
 
 
 class Judged(NamedTuple):
@@ -95,6 +106,8 @@ class NewPasswords:
     ) -> None:
         """Store it in the caller's transaction, end the sessions but `keep`, and withdraw links to a new one.
 
+        Mails that still wait with such a link, or with the password before, are not sent any more.
+
         Unless the old password was `proved`, no browser is trusted in place of the second factor any more.
         Raises `AccountError` `changed_meanwhile` when the password is no longer the one judged against.
         ASVS 5.0 V7.4.3.
@@ -113,6 +126,11 @@ class NewPasswords:
             raise AccountError("changed_meanwhile", "the password was changed by somebody else just now")
         await self._remember(conn, user_id, judged.replaces, now)
         await tokens.withdraw(conn, RECOVERY, INVITATION, user_id=user_id)
+        await conn.execute(
+            sa.update(outbox)
+            .where(outbox.c.user_id == user_id, outbox.c.kind.in_(_POINTLESS), outbox.c.content.is_not(None))
+            .values(content=None, given_up=SUPERSEDED)
+        )
         if not proved:
             await conn.execute(
                 sa.update(devices).where(devices.c.user_id == user_id).values(trusted_until=None)

@@ -86,17 +86,11 @@ class Recovery:
         and one without an address. Raises `RateLimited` (by client, by the login as typed, in all),
         `StoreUnavailable`, whatever the login.
         """
-        key = fields.lookup_key(login)
+        key = fields.lookup_key(login) or ""  # "" is nobody's: an impossible login costs like any other
         async with self._db.begin() as conn:
-            await self._rates.take(
-                conn,
-                Attempt.MAIL,
-                account=key or login[: fields.MAX_LOGIN],
-                client=client,
-                request_id=request_id,
-            )
+            await self._rates.take(conn, Attempt.MAIL, account=key, client=client, request_id=request_id)
             now = self._clock()
-            found, refusal = await self._eligible(conn, key or "")
+            found, refusal = await self._eligible(conn, key)
             addressee = found if found is not None and not refusal else _NOBODY
             token = await tokens.issue(conn, RECOVERY, lifetime=LIFETIME, now=now, user_id=addressee.id)
             await self._outbox.post(

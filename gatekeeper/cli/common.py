@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pwd
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,9 +64,21 @@ def with_database(
             await db.close()
 
     try:
-        return asyncio.run(opened())
+        with _logs_to_stderr():
+            return asyncio.run(opened())
     except GatekeeperError as error:
         raise click.ClickException(str(error)) from error
+
+
+@contextlib.contextmanager
+def _logs_to_stderr() -> Iterator[None]:
+    """structlog's own default is standard output, where what a command prints may be read by a program."""
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def audit_log(db: Database, clock: Clock) -> AuditLog:

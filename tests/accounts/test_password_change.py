@@ -76,6 +76,18 @@ def test_links_to_a_new_password_stop_working(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+def test_mails_that_wait_with_a_link_or_a_password_are_not_sent_any_more(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        pat, ways = await pat_with_mail(w), Ways(w)
+        await ways.changes.generate(pat.id, by=BY, mail=True)
+        await ways.recovery.request(LOGIN)
+        await ways.changes.change(pat, OTHER_PASSWORD, current=None, by=OWNER, keep=None)
+        waiting = {row["kind"] for row in await w.rows(tables.outbox) if row["content"] is not None}
+        assert waiting == {"password_changed"}
+
+    tell(tmp_path, story)
+
+
 def test_a_wrong_present_password_changes_nothing_and_is_counted(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         pat, ways = await pat_with_mail(w), Ways(w)

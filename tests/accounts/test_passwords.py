@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gatekeeper.accounts import passwords
@@ -76,3 +78,18 @@ def test_every_problem_has_its_sentence_and_every_rule_is_said_beforehand() -> N
         assert passwords.words(problem, min_length=14).endswith(".")
     assert "14" in passwords.words(TOO_SHORT, min_length=14)
     assert "14" in passwords.rules(min_length=14)[0]
+
+
+@pytest.mark.parametrize("least", [8, 12, 15, 19, 20, 64])
+def test_a_generated_password_follows_the_rules_and_is_easy_to_copy(least: int) -> None:
+    made = {passwords.generate(min_length=least) for _ in range(20)}
+    assert len(made) == 20
+    for password in made:
+        assert len(password) >= max(least, 19)
+        assert re.fullmatch("([a-hj-km-np-z2-9]{4}-)+[a-hj-km-np-z2-9]{4}", password)
+        assert judge(password, min_length=least) == []
+
+
+def test_the_rules_say_how_many_earlier_passwords_are_refused() -> None:
+    assert passwords.rules(min_length=12, history=5)[-1] == "None of your last 5 passwords."
+    assert passwords.rules(min_length=12)[-1] == "Not your present password."
