@@ -393,3 +393,32 @@ def test_no_secret_and_no_code_is_ever_kept_readable(tmp_path: Path) -> None:
         assert setup.secret not in repr(setup)
 
     tell(tmp_path, story)
+
+
+def test_locked_disabled_and_wrong_execute_the_same_statements(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        pat, second = await world.pat(), factors(world)
+        sam = await world.users.add("sam@example.com", by=BY)
+        app, codes = await set_up(world, second, pat)
+        executed: list[str] = []
+
+        @sa.event.listens_for(world.db._durable.sync_engine, "before_cursor_execute")
+        def about_to(conn: object, cursor: object, statement: str, *rest: object) -> None:
+            executed.append(statement)
+
+        async def statements(user: UserRecord, code: str) -> list[str]:
+            executed.clear()
+            await refused(second, user, code)
+            return list(executed)
+
+        wrong = await statements(pat, app.wrong)
+        wrong_recovery = await statements(pat, "0" * 24)
+        assert await statements(sam, app.wrong) == wrong, "nothing set up"
+        await world.change(sa.update(tables.users).values(locked_at=world.now))
+        assert await statements(pat, app.wrong) == wrong
+        assert await statements(pat, app.code) == wrong
+        assert await statements(pat, codes[0]) == wrong_recovery
+        await world.change(sa.update(tables.users).values(disabled=True))
+        assert await statements(pat, app.code) == wrong
+
+    tell(tmp_path, story)
