@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 HIGH_WATER = 65_536
 """Bytes of an answer held for a slow client before the application is made to wait."""
 _INLINE = 65_536
-"""A declared body up to this long is mostly there already: its first piece goes with the head."""
+"""A declared body up to this long is mostly there already: its first piece goes with the head. So much of any
+body is waited for before it gets one of the last connections."""
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
 
@@ -81,10 +82,13 @@ class AsgiExchange:
         """
         request = self._app.request_head(self._scope)
         first: Message | None = None
-        if request.length == UNDECLARED or (0 < request.length <= _INLINE and not request.expects):
+        length = request.length
+        if length not in (NO_BODY, UNDECLARED) and self._app.pool.scarce:
+            first = await self._beginning(_INLINE if length == CHUNKED else min(length, _INLINE))
+        elif length == UNDECLARED or (0 < length <= _INLINE and not request.expects):
             first = await self._receive()
-            if first["type"] == "http.disconnect":
-                return
+        if first is not None and first["type"] == "http.disconnect":
+            return
         try:
             await self._ask(request, first)
             if not self._gone:
@@ -103,6 +107,23 @@ class AsgiExchange:
             self._pump = self._app.tasks.start(self._listen())
 
     # The request
+
+    async def _beginning(self, size: int) -> Message:
+        """The first `size` bytes of the body or all of it, as one message; or the client's disconnect.
+
+        Whoever sends a body byte by byte does so without a connection to the application, of which others
+        would then have none.
+        """
+        pieces: list[bytes] = []
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return message
+            pieces.append(message.get("body", b""))
+            size -= len(pieces[-1])
+            more = message.get("more_body", False)
+            if size <= 0 or not more:
+                return {"type": "http.request", "body": b"".join(pieces), "more_body": more}
 
     async def _ask(self, request: RequestHead, first: Message | None) -> None:
         """Send the request and wait for the answer's head."""

@@ -41,6 +41,11 @@ class ConnectionPool:
         """Requests in the queue."""
         return len(self._waiters)
 
+    @property
+    def scarce(self) -> bool:
+        """Whether at least half of the connections are lent out: from here on nobody gets one to wait on."""
+        return (self._slots - len(self._idle)) * 2 >= self._limits.max_connections
+
     def take(self, *, repeatable: bool) -> UpstreamConnection | None:
         """An idle connection, the one used last, without waiting; None: ask `acquire`.
 

@@ -7,18 +7,14 @@ import contextlib
 import hashlib
 import http.client
 import json
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.stack.conftest import free_port
 from tests.stack.echo import BLOCK
-from tests.stack.whole import PASSWORD, whole
+from tests.stack.process import Served, serving
+from tests.stack.whole import whole
 
 GIGABYTE_BLOCKS = (1 << 30) // len(BLOCK)
 EXTRA_MEMORY = 50 * 1024  # KiB
@@ -57,64 +53,9 @@ async def _interleave(port: int, cookies: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def served(tmp_path: Path, echo: str) -> Iterator[tuple[int, int, str]]:
-    """`gatekeeper serve` as a process of its own: (port, pid, cookie)."""
-    port = free_port()
-    config = tmp_path / "gatekeeper.yaml"
-    config.write_text(
-        f"public_url: http://127.0.0.1:{port}\nlisten: 127.0.0.1:{port}\nupstream: {echo}\n"
-        "log: {level: warning}\n"
-    )
-    command = [sys.executable, "-m", "gatekeeper"]
-    added = subprocess.run(
-        [*command, "user", "add", "ada", "--password-stdin", "--config", str(config)],
-        input=PASSWORD.encode(),
-        capture_output=True,
-        check=False,
-    )
-    assert added.returncode == 0, added.stderr
-    process = subprocess.Popen([*command, "serve", "--config", str(config)])
-    try:
-        _wait_for(port, process)
-        yield port, process.pid, _sign_in(port)
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            assert process.poll() is None and time.monotonic() < deadline, "gatekeeper serve is dead"
-            time.sleep(0.05)
-
-
-def _sign_in(port: int) -> str:
-    """Over HTTP, as a browser without JavaScript does it; the Cookie header to send from then on."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
-        connection.request("GET", "/_gate/login", headers={"Accept": "text/html"})
-        page = connection.getresponse()
-        csrf_cookie = page.getheader("set-cookie", "").split(";")[0]
-        token = page.read().decode().split('name="csrf" value="')[1].split('"')[0]
-        connection.request(
-            "POST",
-            "/_gate/login",
-            f"csrf={token}&login=ada&password={PASSWORD.replace(' ', '+')}&next=%2F",
-            {
-                "Content-Type": "application/x-www-form-urlencoded",
-                "Cookie": csrf_cookie,
-                "Origin": f"http://127.0.0.1:{port}",
-            },
-        )
-        answer = connection.getresponse()
-        answer.read()
-    assert answer.status == 303, answer.status
-    cookies = [value.split(";")[0] for name, value in answer.getheaders() if name.lower() == "set-cookie"]
-    return "; ".join(cookie for cookie in cookies if cookie.startswith("gatekeeper="))
+def served(tmp_path: Path, echo: str) -> Iterator[Served]:
+    with serving(tmp_path, echo) as running:
+        yield running
 
 
 def _resident(pid: int) -> int:
@@ -123,8 +64,8 @@ def _resident(pid: int) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
-def test_a_gigabyte_goes_through_both_ways_unchanged_and_is_never_held(served: tuple[int, int, str]) -> None:
-    port, pid, cookie = served
+def test_a_gigabyte_goes_through_both_ways_unchanged_and_is_never_held(served: Served) -> None:
+    port, pid, cookie = served.port, served.pid, served.cookie
     before = _resident(pid)
     expected = hashlib.sha256()
     for _ in range(GIGABYTE_BLOCKS):

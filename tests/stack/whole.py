@@ -93,21 +93,28 @@ def whole(
             "log": {"level": "warning"},
         }
         app = create_app(make_settings(data | settings), clock=clock)
-        server = _Server(app, limits or ServerLimits(body=2_000_000_000))
+        with running(app, listener, limits) as found:
+            yield found
 
-        def run() -> None:
-            try:
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    runner.run(server.serve(sockets=[listener]))
-            finally:
-                server.settled.set()
 
-        thread = threading.Thread(target=run, name="gatekeeper", daemon=True)
-        thread.start()
+@contextlib.contextmanager
+def running(app: Gatekeeper, listener: socket.socket, limits: ServerLimits | None = None) -> Iterator[Whole]:
+    """`app` behind the bound socket `listener` while the block runs."""
+    server = _Server(app, limits or ServerLimits(body=2_000_000_000))
+
+    def run() -> None:
         try:
-            assert server.settled.wait(_START) and server.loop is not None, "Gatekeeper did not start"
-            yield Whole(app, port, server.loop)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(server.serve(sockets=[listener]))
         finally:
-            server.should_exit = True
-            thread.join(30)
-            assert not thread.is_alive(), "Gatekeeper does not stop"
+            server.settled.set()
+
+    thread = threading.Thread(target=run, name="gatekeeper", daemon=True)
+    thread.start()
+    try:
+        assert server.settled.wait(_START) and server.loop is not None, "Gatekeeper did not start"
+        yield Whole(app, listener.getsockname()[1], server.loop)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive(), "Gatekeeper does not stop"

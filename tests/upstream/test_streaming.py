@@ -209,3 +209,50 @@ def test_an_application_that_knows_no_expectations_gets_the_body_after_a_while()
             assert (await client.run()).body == b"ok"
 
     run(story())
+
+
+def test_who_sends_a_body_byte_by_byte_gets_none_of_the_last_connections() -> None:
+    async def story() -> None:
+        async def script(peer: Peer) -> None:
+            if (await peer.head()).startswith(b"POST"):
+                assert await peer.read(5) == b"hello"
+            await peer.send(OK)
+
+        post = scope("POST", headers=[HOST, (b"content-length", b"5")])
+        async with (
+            application(script) as fake,
+            proxy(fake, UpstreamLimits(max_connections=2, queue_timeout=0.2)) as app,
+        ):
+            first, second, third = (Client(app, post, b"h", end=False) for _ in range(3))
+            tasks = [client.start() for client in (first, second, third)]
+            await third.until(lambda: third.asked == 2)
+            assert (app.pool.open, app.pool.waiting) == (1, 0)
+            assert (await Client(app, scope(headers=[HOST])).run()).body == b"ok"
+            for client, task in zip((first, second, third), tasks, strict=True):
+                client.say(b"ello", more=False)
+                await task
+                assert client.body == b"ok"
+
+    run(story())
+
+
+def test_a_client_that_leaves_with_half_a_body_leaves_nothing_behind() -> None:
+    async def story() -> None:
+        async def script(peer: Peer) -> None:
+            await peer.head()
+            assert await peer.read(1) == b"h"
+            assert await peer.gone()
+
+        post = scope("POST", headers=[HOST, (b"content-length", b"5")])
+        async with application(script) as fake, proxy(fake, UpstreamLimits(max_connections=2)) as app:
+            first, second = Client(app, post, b"h", end=False), Client(app, post, b"h", end=False)
+            tasks = [first.start(), second.start()]
+            await second.until(lambda: second.asked == 2)
+            second.leave()
+            await tasks[1]
+            assert app.pool.open == 1
+            first.leave()
+            await tasks[0]
+            assert app.pool.open == 0
+
+    run(story())
