@@ -33,6 +33,10 @@ class Answer:
         self._private = private
         self._set_cookies = set_cookies
 
+    def unprotect(self) -> None:
+        """Gatekeeper speaks itself after all: the application failed before it answered."""
+        self._own_cookies = None
+
     @property
     def started(self) -> bool:
         return self.status != 0

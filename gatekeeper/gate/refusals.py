@@ -6,9 +6,11 @@ import json
 from urllib.parse import quote_from_bytes, urlsplit
 
 from gatekeeper.core.context import Facts, Kind
+from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.protocols import Scope, Send
 from gatekeeper.core.returns import MAX_LENGTH
 from gatekeeper.core.session import EndReason
+from gatekeeper.gate.config import GateConfig
 
 _SHOWN_REASONS = frozenset((EndReason.IDLE, EndReason.ABSOLUTE, EndReason.REVOKED))
 _NEXT_SAFE = "/:@!$'()*,;~"
@@ -50,14 +52,31 @@ def _from_referer(referer: bytes | None, origins: frozenset[str]) -> bytes:
     return (parts.path + ("?" + parts.query if parts.query else "")).encode("ascii")
 
 
-async def redirect(send: Send, location: str) -> None:
+def other_spelling(scope: Scope, error: RequestRejected, config: GateConfig) -> str:
+    """Where somebody belongs who typed `localhost` for 127.0.0.1 on their own machine; "" for all others.
+
+    Only loopback names lead to a loopback `public_url`, so nobody is sent anywhere but to their own machine.
+    """
+    if error.reason != "foreign_host" or scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        return ""
+    sent = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    for origin in config.public_origins:
+        name, _, port = origin.partition("://")[2].rpartition(":")
+        names = ("localhost", "127.0.0.1", "[::1]")
+        if name in names and sent.lower() in [f"{other}:{port}".encode() for other in names]:
+            query = scope["query_string"]
+            return origin + (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
+    return ""
+
+
+async def redirect(send: Send, location: str, *, status: int = 303) -> None:
     """303: whatever the method was, the sign-in page is fetched with GET (RFC 9110 section 15.4.4)."""
     headers = [
         (b"location", location.encode("ascii")),
         (b"cache-control", b"no-store"),
         (b"content-length", b"0"),
     ]
-    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 

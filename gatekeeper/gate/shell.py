@@ -21,7 +21,7 @@ from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
 from gatekeeper.gate.live import SWEEP_INTERVAL, LiveSockets
 from gatekeeper.gate.middleware import run_websocket
-from gatekeeper.gate.refusals import redirect, refuse_background, sign_in_location, wants_json
+from gatekeeper.gate.refusals import other_spelling, redirect, refuse_background, sign_in_location, wants_json
 from gatekeeper.gate.running import Running
 
 CHANGE_PASSWORD = "/.well-known/change-password"  # noqa: S105 - a path (W3C change-password-url)
@@ -251,6 +251,10 @@ class Gate:
             self._on_error(context.request_id, error)
         if answer.started:
             raise error
+        if isinstance(error, RequestRejected) and (location := other_spelling(scope, error, self._config)):
+            context.refusal = Refusal(307, error.reason)
+            await redirect(answer, location, status=307)
+            return
         if isinstance(error, UpstreamFailure | RequestRejected):
             refusal = Refusal(error.status, error.reason)
         elif isinstance(error, Undecidable):
@@ -263,6 +267,7 @@ class Gate:
         self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, refusal: Refusal
     ) -> None:
         context.refusal = refusal
+        answer.unprotect()
         facts = context.facts
         background = facts is not None and wants_json(facts.kind)
         if scope["type"] == "websocket" or background:

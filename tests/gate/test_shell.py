@@ -271,6 +271,19 @@ def test_what_cannot_be_read_one_way_reaches_nobody(path: str, host: bytes, stat
     assert bench.app.scopes == []
 
 
+def test_localhost_leads_to_the_loopback_address_that_the_demo_has() -> None:
+    config = {
+        "scheme": "http",
+        "hosts": OurHosts(["127.0.0.1:8080"], "http"),
+        "public_origins": frozenset(["http://127.0.0.1:8080"]),
+    }
+    reply = Bench(**config).ask("/orders?x=1", host=b"localhost:8080")
+    assert (reply.status, reply.headers["location"]) == (307, "http://127.0.0.1:8080/orders?x=1")
+    for host, method in [(b"localhost:9", "GET"), (b"evil.example:8080", "GET"), (b"localhost:8080", "POST")]:
+        assert Bench(**config).ask("/orders", host=host, method=method).status == 421
+    assert Bench().ask("/orders", host=b"localhost").status == 421
+
+
 def test_without_the_store_nobody_passes() -> None:
     bench = Bench()
     bench.guard.down = True
