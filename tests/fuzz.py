@@ -1,7 +1,7 @@
 """How much is generated: one switch for every property test that asks here.
 
 A normal run generates little. `./run test --all` generates `FULL` inputs for every parser;
-GATEKEEPER_FUZZ_EXAMPLES=N sets another number for both.
+FUZZ_EXAMPLES=N sets another number for both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 FULL = 200_000
-VARIABLE = "GATEKEEPER_FUZZ_EXAMPLES"
+VARIABLE = "FUZZ_EXAMPLES"  # not GATEKEEPER_…: that would be taken for a key of the configuration
 
 
 def examples(quick: int, *, share: float = 1.0) -> int:

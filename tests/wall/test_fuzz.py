@@ -77,7 +77,7 @@ def test_cookies(values: list[bytes]) -> None:
         assert not set(names) & OWN
         assert left in value.strip(b" \t") or left.count(b";") < value.count(b";")
         assert sets_cookie(value, OWN) == (value.split(b";")[0].partition(b"=")[0].strip(b" \t") in OWN)
-        CookieSigner([b"k" * 32]).read(value)
+        CookieSigner(["k" * 32]).read(value)
 
 
 HOPS = joined(
