@@ -16,7 +16,7 @@ class Slide(Section):
     """Its heading."""
 
     text: Annotated[str, Field(min_length=1, max_length=1000)]
-    """A few sentences; line breaks are kept."""
+    """A few sentences."""
 
     image: FilePath | None = None
     """An SVG, PNG, JPEG or WebP picture above the heading."""
