@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from tests.pages.screenshots import CHROMIUM, FLAGS, house, served
+from tests.pages.scenes import house
+from tests.pages.screenshots import CHROMIUM, FLAGS, served
 from tests.pages.support import ADA, GOOD_PASSWORD, House
 
 pytestmark = pytest.mark.browser
