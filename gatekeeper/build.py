@@ -185,10 +185,11 @@ class Gatekeeper:
                 stack.push_async_callback(upstream.aclose)
                 app = upstream
             access = make_access_log(settings, self._clock)
-            stack.callback(access.flush)
+            if access is not None:
+                stack.callback(access.flush)
             gate = make_gate(app, settings, services, self._clock, access, app_watches=self._app is None)
             tasks = TaskKeeper(_task_failed)
-            tasks.start(gate.sockets.run(), name="live websockets")
+            tasks.start(gate.run(), name="gate")
             tasks.start(services.expiry.run(), name="reminders of expiring passwords")
             stack.push_async_callback(tasks.close)
             self.services, self._gate = services, gate
@@ -305,7 +306,7 @@ def make_gate(
     settings: Settings,
     services: Services,
     clock: Clock,
-    access: AccessLog,
+    access: AccessLog | None,
     *,
     app_watches: bool,
 ) -> Gate:
@@ -366,10 +367,11 @@ def make_upstream(settings: Settings) -> UpstreamApp:
     )
 
 
-def make_access_log(settings: Settings, clock: Clock) -> AccessLog:
-    quiet = settings.log.level in ("warning", "error")
-    stream = sys.stderr
-    return AccessLog(None if quiet else stream, resolve_format(settings.log.format, stream), clock)
+def make_access_log(settings: Settings, clock: Clock) -> AccessLog | None:
+    """None when a level above "info" was asked for."""
+    if settings.log.level in ("warning", "error"):
+        return None
+    return AccessLog(sys.stderr, resolve_format(settings.log.format, sys.stderr), clock)
 
 
 def _report(request_id: str, error: BaseException) -> None:
