@@ -365,3 +365,53 @@ def test_a_closing_connection_is_still_watched_when_the_client_took_some() -> No
         assert transport.aborted
 
     asyncio.run(story())
+
+
+class Writes(MemoryTransport):
+    """Also keeps what was written together: each is a system call and perhaps a packet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.pieces.append(bytes(data))
+        super().write(data)
+
+
+def pieces_of(app: ASGIApp, request: bytes = GET) -> list[bytes]:
+    async def story() -> list[bytes]:
+        protocol, _ = Bench(app).connect()
+        transport = Writes()
+        transport.protocol, protocol.transport = protocol, transport
+        protocol.data_received(request)
+        await settle()
+        return transport.pieces
+
+    return asyncio.run(story())
+
+
+@pytest.mark.parametrize("headers", [[(b"content-length", b"5")], []], ids=["length", "chunked"])
+def test_a_head_and_its_body_leave_in_one_write(headers: Any) -> None:
+    pieces = pieces_of(answers(b"hello", headers=headers))
+    assert len(pieces) == 1 and b"hello" in pieces[0]
+
+
+def test_a_long_body_is_not_copied_behind_its_head() -> None:
+    body = b"x" * 100_000
+    pieces = pieces_of(answers(body, headers=[(b"content-length", b"100000")]))
+    assert b"".join(pieces).endswith(b"\r\n\r\n" + body)
+
+
+def test_a_head_does_not_wait_for_a_body_that_takes_its_time() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+        await receive()
+
+    assert pieces_of(app)[0].endswith(b"transfer-encoding: chunked\r\n\r\n")
+
+
+def test_an_empty_body_until_the_end_of_the_connection_has_a_head() -> None:
+    transport = exchange(answers(b""), OLD)
+    assert status_of(transport) == 200 and transport.closing and not transport.aborted

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.utils import ClientDisconnected
 
 from gatekeeper.core.protocols import ASGIApp, Message
-from gatekeeper.gate.server.response import CONTINUE, InvalidResponse, ResponseHead, build_head
+from gatekeeper.gate.server.response import CONTINUE, InvalidResponse, build_head
 
 if TYPE_CHECKING:
     from gatekeeper.gate.server.head import Head
@@ -22,13 +22,14 @@ class Exchange:
     """The receive and send of one request. The connection owns framing in; this owns framing out."""
 
     __slots__ = (
+        "_bodiless",
         "_body",
+        "_chunked",
         "_event",
         "_expect",
         "_left",
         "_method",
         "_minor",
-        "_response",
         "_told_end",
         "complete",
         "connection",
@@ -37,7 +38,13 @@ class Exchange:
         "more_body",
         "scope",
         "started",
+        "task",
     )
+
+    _bodiless: bool
+    _chunked: bool
+    _left: int | None
+    """Body bytes still promised by Content-Length."""
 
     def __init__(self, connection: StrictProtocol, scope: dict[str, Any], head: Head) -> None:
         self.connection = connection
@@ -45,16 +52,14 @@ class Exchange:
         self._method = head.method
         self._minor = head.minor
         self._expect = head.expect
-        self.keep_alive = head.keep_alive
-        self.more_body = head.has_body
+        # HTTP/1.0 connections are closed after one answer, whatever they ask for.
+        self.keep_alive = head.minor == 1 and (not head.connection or b"close" not in head.connection)
+        self.more_body = head.chunked or bool(head.length)
         self._body: bytes | bytearray = b""
         self._event: asyncio.Event | None = None
-        self._told_end = False
-        self._response: ResponseHead | None = None
-        self._left = 0
-        self.started = False
-        self.complete = False
-        self.disconnected = False
+        self.task: asyncio.Task[None] | None = None
+        """What runs it, until it is done."""
+        self._told_end = self.started = self.complete = self.disconnected = False
 
     # What the connection says
 
@@ -96,16 +101,19 @@ class Exchange:
                 logger.info("application stopped after its client had left: %s", type(error).__name__)
             else:
                 logger.exception("exception in ASGI application")
-        except BaseException:
-            self._abandon()
-            raise
         else:
             if not self.complete and not self.disconnected:
                 logger.error("ASGI application returned without completing its response")
-        self._abandon()
+        finally:
+            if not self.complete:
+                self._abandon()
+            # Here instead of in a callback of the task, which would cost the event loop another step.
+            task, self.task = self.task, None
+            if task is not None:
+                self.connection.server_state.tasks.discard(task)
 
     def _abandon(self) -> None:
-        if self.complete or self.disconnected:
+        if self.disconnected:
             return
         if self.started:
             self.connection.abort()
@@ -142,18 +150,18 @@ class Exchange:
         if self.disconnected:
             raise ClientDisconnected
         kind = message["type"]
-        if not self.started:
+        if self.started:
+            if self.complete or kind != "http.response.body":
+                raise InvalidResponse(f"unexpected {kind}")
+            self._write_body(message.get("body", b""), bool(message.get("more_body", False)))
+        else:
             if kind != "http.response.start":
                 raise InvalidResponse(f"expected http.response.start, got {kind}")
             self._start(message)
-        elif self.complete or kind != "http.response.body":
-            raise InvalidResponse(f"unexpected {kind}")
-        else:
-            self._write_body(message.get("body", b""), bool(message.get("more_body", False)))
 
     def _start(self, message: Message) -> None:
         connection = self.connection
-        response = build_head(
+        data, self._left, self._chunked, close, self._bodiless = build_head(
             message["status"],
             message.get("headers", ()),
             method=self._method,
@@ -163,34 +171,33 @@ class Exchange:
             defaults=connection.server_state.default_headers,
         )
         self.started = True
-        self._response = response
-        self.keep_alive = not response.close
-        self._left = response.length or 0
-        connection.write(response.data)
+        if close:
+            self.keep_alive = False
+        if self._left == 0:
+            connection.write(data)
+        else:
+            connection.write_soon(data)
 
     def _write_body(self, body: bytes, more: bool) -> None:
-        response = self._response
-        assert response is not None  # set when the response started
-        write = self.connection.write
-        if response.bodiless:
-            pass
-        elif response.chunked:
+        if self._left is not None:
+            if not self._bodiless:
+                self._left -= len(body)
+                if self._left < 0:
+                    raise InvalidResponse("response longer than its Content-Length")
+                if body:
+                    self.connection.write(body)
+                if not more and self._left:
+                    raise InvalidResponse("response shorter than its Content-Length")
+        elif self._chunked:
             if body:
                 tail = b"\r\n" if more else b"\r\n0\r\n\r\n"
-                write(b"%x\r\n%b%b" % (len(body), body, tail))
+                self.connection.write(b"%x\r\n%b%b" % (len(body), body, tail))
             elif not more:
-                write(b"0\r\n\r\n")
-        elif response.length is not None:
-            self._left -= len(body)
-            if self._left < 0:
-                raise InvalidResponse("response longer than its Content-Length")
-            if body:
-                write(body)
-            if not more and self._left:
-                raise InvalidResponse("response shorter than its Content-Length")
-        elif body:
-            write(body)
+                self.connection.write(b"0\r\n\r\n")
+        elif body or not more:
+            self.connection.write(body)
         if not more:
             self.complete = True
-            self._wake()
+            if self._event is not None:
+                self._event.set()
             self.connection.response_complete(self)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Take = Callable[["Head", bytes], None]
 
+TEXT = bytes([9, *range(32, 127), *range(128, 256)])
+"""What a field line may consist of (RFC 9110 section 5.5)."""
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HOST = re.compile(rb"(?:([A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}))|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
@@ -38,6 +40,18 @@ ORDINARY: dict[bytes, bytes] = {
     for spelling in (name, name.lower(), name.title())
 }
 """Names that need no look: spelling to lower case. None of them is in `SPECIAL`."""
+
+_REPEATED = frozenset(
+    b"accept accept-charset accept-encoding accept-language cache-control content-type dnt origin pragma "
+    b"priority purpose save-data sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode "
+    b"sec-fetch-site sec-fetch-user sec-gpc te upgrade-insecure-requests user-agent via x-forwarded-host "
+    b"x-forwarded-port x-forwarded-proto x-requested-with".split()
+)
+_MET_MAX = 2048
+_MET_LINE_MAX = 256
+met_before: dict[bytes, tuple[bytes, bytes]] = {}
+"""Header lines that clients repeat, with what they were read as. None of them can hold a secret or say
+anything about framing, and each has been through `read_line`."""
 
 _HOSTS_MAX = 64
 _hosts: set[bytes] = set()
@@ -101,6 +115,9 @@ def _transfer_encoding(head: Head, value: bytes) -> None:
 
 
 def _connection(head: Head, value: bytes) -> None:
+    if value == b"keep-alive":
+        head.connection += (value,)
+        return
     options = tuple(option.strip(b" \t") for option in value.lower().split(b","))
     for option in options:
         # RFC 9110 section 7.6.1: an empty list member is tolerated, a field meant for everybody is not.
@@ -144,6 +161,29 @@ def look_up(name: bytes) -> tuple[bytes, Take | None]:
     """Any other field name in lower case, and what is to be done with its value."""
     lower = lower_name(name)
     return lower, SPECIAL.get(lower)
+
+
+def read_line(line: bytes, head: Head) -> tuple[bytes, bytes]:
+    """One header line as (name in lower case, value); a field with a meaning here is noted in `head`.
+
+    Raises `RequestRejected`.
+    """
+    if line.translate(None, TEXT):
+        raise RequestRejected(400, "control_byte")
+    name, colon, value = line.partition(b":")
+    if not colon:
+        raise RequestRejected(400, "header_line")
+    value = value.strip(b" \t")
+    lower = ORDINARY.get(name)
+    if lower is None:
+        lower, take = SPELLED.get(name) or look_up(name)
+        if take is not None:
+            take(head, value)
+    elif lower in _REPEATED and len(line) <= _MET_LINE_MAX:
+        if len(met_before) >= _MET_MAX:
+            met_before.clear()
+        met_before[line] = (lower, value)
+    return lower, value
 
 
 def settle(head: Head) -> None:

@@ -8,6 +8,9 @@ from typing import ClassVar
 from gatekeeper.gate.server.config import ServerLimits
 from gatekeeper.gate.server.registry import NEVER, Registry
 
+_COPIED = 16_384
+"""A body up to this many bytes is copied behind its head; a longer one is handed over beside it."""
+
 
 class Phase:
     """Where a connection is. Up to HEAD no request is under way.
@@ -38,6 +41,7 @@ class Pacing:
     limits: ClassVar[ServerLimits]
     registry: ClassVar[Registry]
     transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
 
     def __init__(self) -> None:
         self.phase: int = Phase.FRESH
@@ -49,6 +53,8 @@ class Pacing:
         self.write_paused = False
         self._writable: asyncio.Event | None = None
         self._unsent = 0
+        self._held = b""
+        """A response's head that waits for its body, so that both leave in one write."""
 
     def refuse(self, status: int, reason: str, *, report: bool = True) -> None:
         raise NotImplementedError
@@ -102,6 +108,32 @@ class Pacing:
 
     def report(self, reason: str, status: int) -> None:
         raise NotImplementedError
+
+    # Writing
+
+    def write(self, data: bytes) -> None:
+        held = self._held
+        if held:
+            self._held = b""
+            if len(data) > _COPIED:
+                self.transport.writelines((held, data))
+                return
+            data = held + data
+        self.transport.write(data)
+
+    def write_soon(self, data: bytes) -> None:
+        """Write with what comes next, or when the event loop turns: nobody is kept waiting for a head.
+
+        The transport would make a system call, and a packet, of each of them.
+        """
+        self._held = data
+        self.loop.call_soon(self._write_held)
+
+    def _write_held(self) -> None:
+        held = self._held
+        if held and not self.transport.is_closing():
+            self._held = b""
+            self.transport.write(held)
 
     # Back-pressure
 

@@ -168,7 +168,7 @@ class StrictProtocol(Pacing, asyncio.Protocol):
             self.set_phase(Phase.BODY)
             if head.expect:
                 self.deadline = NEVER
-        self.run(exchange)
+        self._run(exchange)
         if self._body is not None and rest:
             self._read_body(rest)
         return None
@@ -209,13 +209,14 @@ class StrictProtocol(Pacing, asyncio.Protocol):
         self._head.data += rest
         if rest:
             self.pause_reading()
-        self.run(handshake)
-
-    def run(self, exchange: Exchange | Handshake) -> None:
-        task = self.loop.create_task(exchange.run(self.app))
+        task = self.loop.create_task(handshake.run(self.app))
         tasks = self.server_state.tasks
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+
+    def _run(self, exchange: Exchange) -> None:
+        exchange.task = task = self.loop.create_task(exchange.run(self.app))
+        self.server_state.tasks.add(task)
 
     def _read_body(self, data: bytes) -> None:
         body, exchange = self._body, self.exchange
@@ -253,9 +254,6 @@ class StrictProtocol(Pacing, asyncio.Protocol):
 
     # Writing
 
-    def write(self, data: bytes) -> None:
-        self.transport.write(data)
-
     def response_complete(self, exchange: Exchange) -> None:
         """The answer is written: go on with the next request, or end the connection."""
         self.server_state.total_requests += 1
@@ -273,11 +271,13 @@ class StrictProtocol(Pacing, asyncio.Protocol):
 
     def _next_request(self) -> None:
         self.exchange = None
-        self.set_phase(Phase.IDLE)
+        self.phase = Phase.IDLE
+        self.deadline = self.registry.now() + self.limits.idle_seconds
         if self._stopping:
             return self.close()
         data = self._head.data
-        self.resume_reading()
+        if self.read_paused:
+            self.resume_reading()
         if data:
             self._head = HeadBuffer()
             self.data_received(bytes(data))

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import http
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from gatekeeper.gate.server.fields import TOKEN
-
-_TEXT = bytes([9, *range(32, 127), *range(128, 256)])
-_DIGITS = re.compile(rb"[0-9]{1,18}")
+from gatekeeper.gate.server.fields import TEXT, TOKEN
 
 
 def _phrase(status: int) -> str:
@@ -40,8 +36,7 @@ class InvalidResponse(RuntimeError):
     """The application sent something that is no HTTP response; its exchange ends with 500 or cut off."""
 
 
-@dataclass(slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """A response head ready to be written, and what it promises."""
 
     data: bytes
@@ -83,14 +78,17 @@ def build_head(
     line = STATUS_LINES.get(status)
     if line is None:
         raise InvalidResponse(f"invalid final status {status!r}")
-    parts = [line]
+    parts: list[bytes] = []
     length: int | None = None
     dated = False
+    known = _known_names.get
     for name, value in headers:
-        kind = _kind(name)
+        kind = known(name)
+        if kind is None:
+            kind = _kind(name)
         if kind:
             if kind == _LENGTH:
-                if length is not None or _DIGITS.fullmatch(value) is None:
+                if length is not None or len(value) > 18 or not value.isdigit():
                     raise InvalidResponse("invalid or repeated Content-Length")
                 length = int(value)
                 continue
@@ -100,28 +98,26 @@ def build_head(
                 close = close or b"close" in [option.strip() for option in value.lower().split(b",")]
                 continue
             dated = True
-        parts.append(b"%b: %b\r\n" % (name, value))
+        parts += (name, b": ", value, b"\r\n")
+    fields = b"".join(parts)
+    if len(fields.translate(None, TEXT)) * 2 != len(parts) or fields.count(b"\r\n") * 4 != len(parts):
+        raise InvalidResponse("control character in a header")
     for name, value in defaults:
         if not (dated and name == b"date"):
-            parts.append(b"%b: %b\r\n" % (name, value))
+            fields += b"%b: %b\r\n" % (name, value)
     bodiless = method == "HEAD" or status == 204 or status == 304
     chunked = False
     if length is not None:
         if status != 204:
-            parts.append(b"content-length: %d\r\n" % length)
+            fields += b"content-length: %d\r\n" % length
     elif not bodiless:
         if minor:
             chunked = True
-            parts.append(b"transfer-encoding: chunked\r\n")
+            fields += b"transfer-encoding: chunked\r\n"
         else:
             close = True
-    if close:
-        parts.append(b"connection: close\r\n")
-    data = b"".join(parts)
-    count = len(parts)
-    if len(data.translate(None, _TEXT)) != 2 * count or data.count(b"\r\n") != count:
-        raise InvalidResponse("control character in a header")
-    return ResponseHead(data + b"\r\n", 0 if bodiless else length, chunked, close, bodiless)
+    end = b"connection: close\r\n\r\n" if close else b"\r\n"
+    return ResponseHead(line + fields + end, 0 if bodiless else length, chunked, close, bodiless)
 
 
 def refusal(status: int, reason: str, defaults: Iterable[tuple[bytes, bytes]]) -> bytes:
