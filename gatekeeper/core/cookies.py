@@ -62,7 +62,7 @@ def cookie_value(header: bytes, mark: bytes) -> bytes | None:
     alone = start == 0 or header[start - 1 : start] == b";" or header[start - 2 : start] == b"; "
     if alone and header.find(mark, after) < 0:
         end = header.find(b";", after)
-        return header[after:].strip(b" \t") if end < 0 else header[after:end].strip(b" \t")
+        return header[after:].rstrip(b" \t") if end < 0 else header[after:end].rstrip(b" \t")
     return _one_of_several(header, mark)
 
 

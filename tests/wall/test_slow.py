@@ -35,10 +35,12 @@ def served(tmp_path: Path, echo: str) -> Iterator[Served]:  # noqa: F811
         yield running
 
 
-def check(served: Served, observed: Observed, connections: int) -> None:
+def check(served: Served, observed: Observed, connections: int, *, within: float) -> None:
+    """`within` seconds most of the connections must be gone, with room for a busy machine."""
     print("\n" + observed.row())
     assert observed.connections_most >= connections * 0.9, "the attack did not take place"
     assert observed.failures == []
+    assert observed.held < within
     assert len(observed.latencies) >= 10
     assert max(observed.latencies) < SLOWEST
     assert observed.memory_most - observed.memory_before < MOST_MEMORY
@@ -51,7 +53,7 @@ def check(served: Served, observed: Observed, connections: int) -> None:
 def test_a_hundred_slow_headers(served: Served) -> None:
     options = ("-H", "-c", "100", "-r", "200", "-i", "4")
     observed = attack(served, "slow header", *options, path="/", seconds=60)
-    check(served, observed, 100)
+    check(served, observed, 100, within=30)
     assert observed.ending == GONE  # 10 s for a head
 
 
@@ -59,7 +61,7 @@ def test_a_hundred_slow_headers(served: Served) -> None:
 def test_a_thousand_slow_headers(served: Served) -> None:
     options = ("-H", "-c", "1000", "-r", "400", "-i", "4")
     observed = attack(served, "slow header", *options, path="/", seconds=90)
-    check(served, observed, 1000)
+    check(served, observed, 1000, within=45)
     assert observed.ending == GONE
 
 
@@ -68,7 +70,7 @@ def test_a_thousand_slow_bodies_for_the_application(served: Served) -> None:
     """To a public path: nobody has to sign in for it. Each is below 50 bytes a second: 20 s."""
     options = ("-B", "-c", "1000", "-r", "400", "-i", "5", "-s", "8192")
     observed = attack(served, "slow body", *options, path="/upload", seconds=90)
-    check(served, observed, 1000)
+    check(served, observed, 1000, within=60)
     assert observed.ending == GONE
 
 
@@ -76,13 +78,16 @@ def test_a_thousand_slow_bodies_for_the_application(served: Served) -> None:
 def test_a_thousand_slow_bodies_for_the_sign_in_form(served: Served) -> None:
     options = ("-B", "-c", "1000", "-r", "400", "-i", "5", "-s", "8192")
     observed = attack(served, "slow body, sign-in form", *options, path="/_gate/login", seconds=90)
-    check(served, observed, 1000)
+    check(served, observed, 1000, within=60)
     assert observed.ending == GONE
 
 
 @pytest.mark.slow
 def test_a_thousand_slow_readers(served: Served) -> None:
-    """Of pages that fit into the kernel's buffers, as most do; each of them signed in."""
+    """Of pages that fit into the kernel's buffers, as most do; each of them signed in.
+
+    What the kernel holds costs us a descriptor for as long as an idle connection may last: 75 s.
+    """
     options = ("-X", "-c", "1000", "-r", "400", "-n", "5", "-z", "32", "-w", "64", "-y", "128", "-k", "3")
-    observed = attack(served, "slow read", *options, "-j", served.cookie, path="/download/2", seconds=60)
-    check(served, observed, 1000)
+    observed = attack(served, "slow read", *options, "-j", served.cookie, path="/download/2", seconds=120)
+    check(served, observed, 1000, within=110)
