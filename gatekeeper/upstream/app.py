@@ -60,11 +60,14 @@ class UpstreamApp:
         self._websocket = websocket
         self._now = now
         self._live: set[AsgiExchange] = set()
+        self.loop: asyncio.AbstractEventLoop
+        """The one that the requests come from."""
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if self._timer is None:
+                self.loop = asyncio.get_running_loop()
                 self._arm()
             exchange = AsgiExchange(self, scope, receive, send)
             self._live.add(exchange)
@@ -115,7 +118,7 @@ class UpstreamApp:
         return UpstreamConnection(self.pool, self.limits, self._rewriter, self._now)
 
     def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self.limits.tick, self._tick)
+        self._timer = self.loop.call_later(self.limits.tick, self._tick)
 
     def _tick(self) -> None:
         self._timer = None

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import httptools
 
 from gatekeeper.core.errors import UpstreamFailure
-from gatekeeper.upstream.framing import NO_BODY, UNTIL_EOF, invalid, read_head, translated
+from gatekeeper.upstream.answer import AnswerReader
+from gatekeeper.upstream.framing import UNTIL_EOF, translated
 from gatekeeper.upstream.limits import UpstreamLimits
 from gatekeeper.upstream.ports import ConnectionOwner, ExchangeSink
 from gatekeeper.upstream.rewrite import Rewriter
 
 NEVER = float("inf")
-_FRAMING = (b"content-length", b"transfer-encoding")
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(AnswerReader, asyncio.Protocol):
     """Sends requests one after the other and reads the answers strictly.
 
     A connection whose state is in any doubt is closed, never lent again: bytes beyond an answer, an answer
@@ -27,27 +27,12 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body_seen",
-        "_complete",
-        "_doubtful",
-        "_final",
-        "_head_room",
-        "_headers",
-        "_keep_alive",
-        "_keep_for",
-        "_length",
-        "_limits",
-        "_method",
         "_now",
         "_owner",
-        "_parser",
         "_paused",
         "_poll",
         "_request_done",
         "_retired",
-        "_rewriter",
-        "_silent",
-        "_sink",
         "_transport",
         "_write_paused",
         "answered",
@@ -60,23 +45,12 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(
         self, owner: ConnectionOwner, limits: UpstreamLimits, rewriter: Rewriter, now: Callable[[], float]
     ) -> None:
+        AnswerReader.__init__(self, limits, rewriter)
         self._owner = owner
-        self._limits = limits
-        self._rewriter = rewriter
         self._now = now
         self._transport: asyncio.Transport
-        self._parser: Any = httptools.HttpResponseParser(self)
         self._poll: select.poll | None = None
-        self._sink: ExchangeSink | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._method = ""
-        self._length = NO_BODY
-        self._head_room = limits.head_size
-        self._silent = 0
-        self._final = self._complete = self._doubtful = self._body_seen = False
-        self._keep_alive = self._request_done = self._retired = False
-        self._paused = self._write_paused = False
-        self._keep_for = limits.keep_alive
+        self._request_done = self._retired = self._paused = self._write_paused = False
         self.answered = False
         """Whether a byte of the current answer has come."""
         self.reused = False
@@ -90,11 +64,7 @@ class UpstreamConnection(asyncio.Protocol):
     def begin(self, sink: ExchangeSink, method: str, data: bytes, *, done: bool) -> None:
         """Send a request's first bytes; `done` when they are the whole request."""
         self._sink = sink
-        self._method = method
-        self._headers = []
-        self._head_room = self._limits.head_size
-        self._silent = 0
-        self._final = self._complete = False
+        self._expect_answer(method)
         self.answered = False
         self._request_done = done
         if self._retired:
@@ -177,10 +147,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.answered = True
         try:
-            if self._final:
-                self._feed_body(data)
-            else:
-                self._feed_head(data)
+            self._read(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, UpstreamFailure) as error:
             if not self._complete:
                 self._fail(translated(error))
@@ -215,85 +182,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._set_deadline()
             self._sink.resume_request()
 
-    # httptools callbacks
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._doubtful = True
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._final:
-            self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        if self._complete:
-            return
-        parser, sink = self._parser, self._sink
-        status = parser.get_status_code()
-        if status < 200:
-            if status < 100 or status == 101 or any(name in _FRAMING for name, _ in self._headers):
-                raise invalid(f"status {status}")
-            self._headers = []
-            if status == 100 and sink is not None:
-                sink.on_continue()
-            return
-        head = read_head(
-            status,
-            parser.get_http_version(),
-            self._headers,
-            method=self._method,
-            rewriter=self._rewriter,
-        )
-        self._final = True
-        self._length = head.length
-        self._keep_alive = head.keep_alive
-        if head.idle is not None:
-            # One second early: the application closes by its own clock.
-            self._keep_for = min(self._limits.keep_alive, head.idle - 1.0)
-        if sink is not None:
-            sink.on_head(head)
-        if head.length == NO_BODY:
-            self._complete = True
-
-    def on_body(self, data: bytes) -> None:
-        if self._complete:
-            self._doubtful = True
-        elif self._sink is not None:
-            self._body_seen = True
-            self._sink.on_body(data)
-
-    def on_message_complete(self) -> None:
-        if self._final:
-            self._complete = True
-
     # Inside
-
-    def _feed_head(self, data: bytes) -> None:
-        """Feed bytes of a head, never more than `head_size` of them."""
-        room = self._head_room
-        self._head_room = room - len(data)
-        if self._head_room >= 0:
-            self._parser.feed_data(data)
-        else:
-            self._parser.feed_data(data[:room])
-            if not self._final:
-                raise UpstreamFailure(502, "upstream_head_too_large", "the response's head is too large")
-            self._parser.feed_data(data[room:])
-        if self._final and not self._complete:
-            self._set_deadline()
-
-    def _feed_body(self, data: bytes) -> None:
-        self._body_seen = False
-        self._parser.feed_data(data)
-        if not self._complete:
-            self._set_deadline()
-        if self._body_seen:
-            self._silent = 0
-        else:
-            # Chunk extensions and trailers: nobody hears them, so nobody would stop them.
-            self._silent += len(data)
-            if self._silent > self._limits.head_size:
-                raise invalid("endless chunk framing")
 
     def _set_deadline(self) -> None:
         """Time runs only while the application is what everybody waits for."""

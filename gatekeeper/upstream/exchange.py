@@ -21,10 +21,6 @@ body is waited for before it gets one of the last connections."""
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 
 
-class ClientGone(Exception):
-    """Nobody is left to answer."""
-
-
 class AsgiExchange:
     """Hears the connection's callbacks (`connection.ExchangeSink`), speaks ASGI with the server."""
 
@@ -92,9 +88,11 @@ class AsgiExchange:
         try:
             await self._ask(request, first)
             if not self._gone:
-                await self._answer()
-        except ClientGone:
-            return
+                try:
+                    await self._answer()
+                except OSError as error:  # ASGI 2.4: the client is gone
+                    if error is self._error:
+                        raise
         finally:
             if self._connection is not None and not self._complete:
                 self._connection.abort()
@@ -254,7 +252,8 @@ class AsgiExchange:
         assert head is not None and connection is not None
         if self._error is not None:
             raise self._error
-        await self._tell({"type": "http.response.start", "status": head.status, "headers": head.headers})
+        send = self._send
+        await send({"type": "http.response.start", "status": head.status, "headers": head.headers})
         self._started = True
         if self._pump is not None:
             self._wake_request()
@@ -268,21 +267,15 @@ class AsgiExchange:
                 body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
                 chunks.clear()
                 self._buffered = 0
-                await self._tell({"type": "http.response.body", "body": body, "more_body": not done})
+                await send({"type": "http.response.body", "body": body, "more_body": not done})
                 if done:
                     return
             if not chunks and not self._complete:
                 connection.resume_reading()
                 await self._wait()
 
-    async def _tell(self, message: Message) -> None:
-        try:
-            await self._send(message)
-        except OSError as error:  # ASGI 2.4: the client is gone
-            raise ClientGone from error
-
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._app.loop.create_future()
         await self._waiter
 
     def _wake(self) -> None:

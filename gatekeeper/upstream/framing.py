@@ -21,6 +21,8 @@ UNDECLARED = -2
 UNTIL_EOF = -2
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_IN_A_LINE = bytes(set(range(0x100)) - set(b"\r\n\0"))
+_COLON = b": "
 _TARGET = bytes(set(range(0x21, 0x100)) - {0x7F})
 _HOP_BY_HOP = frozenset(
     (
@@ -37,10 +39,14 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _REQUEST_SPECIAL = _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
-_RESPONSE_SPECIAL = _HOP_BY_HOP | {b"content-length"} | REWRITTEN
+RESPONSE_SPECIAL = _HOP_BY_HOP | {b"content-length"} | REWRITTEN
 _END_TO_END = frozenset((b"content-length", b"set-cookie", b"cache-control", b"location", b"content-type"))
 """Never dropped, even when the application's Connection header lists them."""
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*(\d{1,6})", re.IGNORECASE)
+
+_valid_names: set[bytes] = set()
+"""Tokens in lower case that were field names before."""
+_VALID_NAMES_MAX = 1024
 
 
 class RequestHead(NamedTuple):
@@ -72,52 +78,43 @@ def write_head(
 
     Raises `RequestRejected` (400) when a byte of it could end a line or a body could be read in two ways.
     """
-    joined = b"".join([name for name, _ in headers])
-    if joined != joined.lower():
-        headers = [(name.lower(), value) for name, value in headers]
+    names = [name for name, _ in headers]
+    if not _valid_names.issuperset(names):
+        headers = [(_valid_name(name), value) for name, value in headers]
     sent_host = host
     length: int | None = None
     chunked = expects = False
-    parts = [b""]
-    names = []
-    for name, value in headers:
-        names.append(name)
-        if name in _REQUEST_SPECIAL:
-            if name == b"host":
-                if host is None:
-                    if sent_host is not None:
-                        raise RequestRejected(400, "duplicate_host")
-                    sent_host = value
-            elif name == b"content-length":
-                if length is not None or not value.isdigit() or len(value) > 18:
-                    raise RequestRejected(400, "bad_content_length")
-                length = int(value)
-                parts.append(b"content-length: %b\r\n" % value)
-            elif name == b"transfer-encoding":
-                chunked = True
-            elif name == b"expect" and version == "1.1":
-                expects = expects or value.lower() == b"100-continue"
-                parts.append(b"expect: %b\r\n" % value)
-        else:
-            parts.append(b"%b: %b\r\n" % (name, value))
+    fields: list[tuple[bytes, bytes]] = [(b"host", b"")]
+    for field in headers:
+        name = field[0]
+        if name not in _REQUEST_SPECIAL:
+            fields.append(field)
+        elif name == b"host":
+            if host is None:
+                if sent_host is not None:
+                    raise RequestRejected(400, "duplicate_host")
+                sent_host = field[1]
+        elif name == b"content-length":
+            value = field[1]
+            if length is not None or not value.isdigit() or len(value) > 18:
+                raise RequestRejected(400, "bad_content_length")
+            length = int(value)
+            fields.append(field)
+        elif name == b"transfer-encoding":
+            chunked = True
+        elif name == b"expect" and version == "1.1":
+            expects = expects or field[1].lower() == b"100-continue"
+            fields.append(field)
     if chunked and length is not None:
         raise RequestRejected(400, "conflicting_framing")
     if method == "CONNECT":
         raise RequestRejected(501, "method_not_supported")
-    parts[0] = b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method.encode(), target, sent_host or fallback_host)
-    data = b"".join(parts)
-    lines = len(parts) + 1
-    if (
-        data.count(b"\n") != lines
-        or data.count(b"\r") != lines
-        or b"\0" in data
-        or b"" in names
-        or joined.translate(None, _TOKEN)
-        or target.translate(None, _TARGET)
-        or not target
-        or method.encode().translate(None, _TOKEN)
-        or not method
-    ):
+    if target.translate(None, _TARGET) or not target or not _is_token(method.encode()):
+        raise RequestRejected(400, "unsafe_head")
+    fields[0] = (b"host", sent_host or fallback_host)
+    lines = b"\r\n".join(map(_COLON.join, fields))
+    data = b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), target, lines)
+    if data.translate(None, _IN_A_LINE) != b"\r\n" * (len(fields) + 1):
         raise RequestRejected(400, "unsafe_head")
     if length is None:
         length = CHUNKED if chunked else NO_BODY if version in ("1.0", "1.1") else UNDECLARED
@@ -140,7 +137,7 @@ def read_head(
     kept = []
     for item in headers:
         name, value = item
-        if name not in _RESPONSE_SPECIAL:
+        if name not in RESPONSE_SPECIAL:
             kept.append(item)
         elif name == b"content-length":
             if length is not None or not value.isdigit() or len(value) > 18:
@@ -155,7 +152,7 @@ def read_head(
         elif name == b"connection":
             connection += [token.strip(b" \t").lower() for token in value.split(b",")]
         elif name == b"keep-alive":
-            idle = _idle_hint(value)
+            idle = idle_hint(value)
         elif name in REWRITTEN:
             kept.append((name, rewriter.value(name, value)))
     if chunked and length is not None:
@@ -172,6 +169,21 @@ def read_head(
     return ResponseHead(status, kept, length, keep_alive and length != UNTIL_EOF, idle)
 
 
+def _is_token(text: bytes) -> bool:
+    return text != b"" and not text.translate(None, _TOKEN)
+
+
+def _valid_name(name: bytes) -> bytes:
+    """In lower case. Raises `RequestRejected` when it is no token."""
+    if not _is_token(name):
+        raise RequestRejected(400, "unsafe_head")
+    lower = name.lower()
+    if len(_valid_names) >= _VALID_NAMES_MAX:
+        _valid_names.clear()
+    _valid_names.add(lower)
+    return lower
+
+
 def invalid(what: str) -> UpstreamFailure:
     """The application's answer breaks HTTP."""
     return UpstreamFailure(502, "upstream_invalid", f"invalid response: {what}")
@@ -183,6 +195,6 @@ def translated(error: Exception) -> UpstreamFailure:
     return cause if isinstance(cause, UpstreamFailure) else invalid(str(error))
 
 
-def _idle_hint(value: bytes) -> float | None:
+def idle_hint(value: bytes) -> float | None:
     found = _KEEP_ALIVE_TIMEOUT.search(value)
     return float(found[1]) if found else None
