@@ -9,7 +9,7 @@ from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.protocols import Scope, Send
 from gatekeeper.core.returns import MAX_LENGTH
-from gatekeeper.core.session import EndReason
+from gatekeeper.core.session import EndReason, UserRecord
 from gatekeeper.gate.config import GateConfig
 
 _SHOWN_REASONS = frozenset((EndReason.IDLE, EndReason.ABSOLUTE, EndReason.REVOKED))
@@ -25,14 +25,38 @@ def sign_in_location(
     page that the form was on, when it is one of ours. The fragment stays with the browser (RFC 9110
     section 10.2.2).
     """
-    location = prefix + "/login"
-    back = _place(facts) if facts.method in ("GET", "HEAD") else _from_referer(referer, origins)
-    parameters = []
-    if back not in (b"", b"/") and len(back) <= MAX_LENGTH and not back.startswith(b"//"):
-        parameters.append("next=" + quote_from_bytes(back, safe=_NEXT_SAFE))
+    parameters = _way_back(facts, referer, origins)
     if ended in _SHOWN_REASONS:
         parameters.append("ended=" + ended.value)
-    return location + ("?" + "&".join(parameters) if parameters else "")
+    return _address(prefix + "/login", parameters)
+
+
+def step_up_location(
+    prefix: str,
+    user: UserRecord,
+    facts: Facts | None = None,
+    referer: bytes | None = None,
+    origins: frozenset[str] = frozenset(),
+) -> str:
+    """The page that asks for a second factor in the middle of a session, with the place to come back to.
+
+    Who has none yet is led to setting one up, which proves it too. Without `facts` nothing is come back to.
+    """
+    parameters = [] if facts is None else _way_back(facts, referer, origins)
+    if not user.second_factor:
+        return _address(prefix + "/2fa/setup", parameters)
+    return _address(prefix + "/login/2fa", [*parameters, "stepup=1"])
+
+
+def _address(page: str, parameters: list[str]) -> str:
+    return page + ("?" + "&".join(parameters) if parameters else "")
+
+
+def _way_back(facts: Facts, referer: bytes | None, origins: frozenset[str]) -> list[str]:
+    back = _place(facts) if facts.method in ("GET", "HEAD") else _from_referer(referer, origins)
+    if back in (b"", b"/") or len(back) > MAX_LENGTH or back.startswith(b"//"):
+        return []
+    return ["next=" + quote_from_bytes(back, safe=_NEXT_SAFE)]
 
 
 def _place(facts: Facts) -> bytes:
@@ -64,8 +88,9 @@ def other_spelling(scope: Scope, error: RequestRejected, config: GateConfig) -> 
         name, _, port = origin.partition("://")[2].rpartition(":")
         names = ("localhost", "127.0.0.1", "[::1]")
         if name in names and sent.lower() in [f"{other}:{port}".encode() for other in names]:
-            query = scope["query_string"]
-            return origin + (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
+            path: bytes = scope["raw_path"]
+            query: bytes = scope["query_string"]
+            return origin + (path + (b"?" + query if query else b"")).decode("latin-1")
     return ""
 
 
