@@ -106,6 +106,20 @@ class SignInFlow:
         self._bounces.count(request, response, target)
         return response
 
+    async def current(self, request: Request) -> Session | None:
+        """The browser's session as the store has it now; None when it is over. Raises StoreUnavailable.
+
+        The gate may know a session for a second longer than it lives: a page that redirects by it alone
+        would send the browser round in circles.
+        """
+        session = context_of(request).session
+        if session is None or session.complete:
+            return session
+        try:
+            return await self._sessions.refresh(session)
+        except SessionOver:
+            return None
+
     async def stop_locked(self, session: Session, target: str) -> Response:
         """Give up a half-finished sign-in to an account that has been locked."""
         await self._sessions.end(session, EndReason.REVOKED)

@@ -68,7 +68,7 @@ class SignInPage:
     async def show(self, request: Request) -> Response:
         """The form; whoever is signed in already, or half, goes on to where they wanted to go."""
         address = self._flow.asked(request)
-        session = context_of(request).session
+        session = await self._flow.current(request)
         looping = self._bounces.exhausted(request, address)
         if session is not None and not session.complete and session.step != "password":
             return see_other(self._flow.page_of(session.step, address))

@@ -70,6 +70,7 @@ class FakeSignIn:
         self.asked: list[tuple[str, str]] = []
         self.devices: list[str | None] = []
         self.completions: list[Session] = []
+        self.locked_on_completion = False
         self.hold: threading.Event | None = None
         """When set, nobody gets an answer before the event."""
 
@@ -91,7 +92,7 @@ class FakeSignIn:
     async def completed(
         self, session: Session, *, device: str | None, client: str, user_agent: str, request_id: str
     ) -> str:
-        if session.user.id in self.accounts.locked:
+        if self.locked_on_completion:
             raise InvalidCredentials
         self.completions.append(session)
         return device or f"device-{len(self.completions)}"
@@ -187,7 +188,9 @@ class FakeSessions:
         return self.live[value], value
 
     def _made(self, record: SessionRecord) -> Session:
-        user = self.accounts.by_id.get(record.user_id) or replace_user(record.user_id)
+        user = self.accounts.by_id.get(record.user_id) or self.accounts.by_id[ADA.id]._replace(
+            id=record.user_id
+        )
         return Session(record, user, next_step(record, user, self.policy).value, ())
 
     def _value(self, session: Session) -> str:
@@ -195,11 +198,6 @@ class FakeSessions:
             if live.record.key == session.record.key:
                 return value
         raise SessionOver(EndReason.REPLACED)
-
-
-def replace_user(user_id: int) -> UserRecord:
-    """Ada under another number."""
-    return ADA._replace(id=user_id)
 
 
 class FakeSetup(NamedTuple):

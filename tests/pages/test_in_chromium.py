@@ -184,6 +184,102 @@ def test_an_error_takes_the_focus_and_targets_are_large(page: Page, site: Site) 
     expect(page.get_by_role("alert")).to_be_focused()
     assert page.title().startswith("Error: ")
     heights = page.eval_on_selector_all(
-        "button, input:not([type=hidden]), footer a", "all => all.map(e => e.getBoundingClientRect().height)"
+        "button, input:not([type=hidden], [type=checkbox]), footer a",
+        "all => all.map(e => e.getBoundingClientRect().height)",
     )
     assert len(heights) == 5 and min(heights) >= 44
+
+
+NEW = "one password of mine"
+
+
+def test_every_step_of_a_first_sign_in_with_and_without_the_script(either: Page, site: Site) -> None:
+    assert site.house is not None
+    site.house.accounts.change(two_factor="mandatory", must_change="reset", welcomed=False)
+    either.goto(f"{site.origin}/_gate/login?next=/forbidden")
+    _fill(either)
+    either.click("button.p")
+    expect(either.get_by_text("An administrator has reset the password of")).to_be_visible()
+    either.reload()
+    either.fill("#new_password", NEW)
+    either.fill("#confirm_password", NEW)
+    either.get_by_role("button", name="Set new password").click()
+    expect(either.get_by_text("2FA account token", exact=True)).to_be_visible()
+    either.fill("#code", "123 456")
+    either.get_by_role("button", name="Update").click()
+    expect(either.locator(".codes li")).to_have_count(10)
+    either.check("input[name=saved]")
+    either.get_by_role("button", name="Continue").click()
+    either.get_by_role("link", name="Next").click()
+    either.get_by_role("button", name="Get started").click()
+    expect(either.get_by_text("You are signed in as Ada")).to_be_visible()
+
+
+def test_a_forgotten_password_with_and_without_the_script(either: Page, site: Site) -> None:
+    seen: list[Request] = []
+    either.goto(f"{site.origin}/_gate/login")
+    either.get_by_role("link", name="Forgot password?").click()
+    either.fill("#login", ADA.login)
+    either.get_by_role("button", name="Send recovery e-mail").click()
+    expect(either.get_by_text("is on its way")).to_be_visible()
+    either.on("request", lambda request: seen.append(request))
+    either.goto(f"{site.origin}/_gate/reset?token=mailed-token")
+    either.fill("#new_password", NEW)
+    either.fill("#confirm_password", NEW)
+    either.get_by_role("button", name="Reset password").click()
+    expect(either.get_by_role("heading", name="Password changed successfully")).to_be_visible()
+    either.get_by_role("link", name="Back to Log in").click()
+    either.fill("#login", ADA.login)
+    either.fill("#password", NEW)
+    either.click("button.p")
+    either.wait_for_url(f"{site.origin}/")
+    assert seen
+    for request in seen:
+        assert "mailed-token" not in request.all_headers().get("referer", "")
+
+
+def test_recovery_is_a_window_over_the_sign_in_page(page: Page, site: Site) -> None:
+    page.goto(f"{site.origin}/_gate/login")
+    page.get_by_role("link", name="Forgot password?").click()
+    dialog = page.get_by_role("dialog", name="Password recovery")
+    assert dialog.evaluate("dialog => dialog.matches(':modal')")
+    expect(page.locator(".behind")).to_be_visible()
+    expect(page.locator("#login")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.wait_for_url(f"{site.origin}/_gate/login")
+
+
+def test_a_check_box_shows_the_password_where_the_operator_wants_one(page: Page) -> None:
+    with served(lambda origin: house(origin, show_password="checkbox")) as origin:
+        page.goto(f"{origin}/_gate/login")
+        page.fill("#password", GOOD_PASSWORD)
+        box = page.get_by_label("Show password")
+        box.check()
+        expect(page.locator("#password")).to_have_attribute("type", "text")
+        box.uncheck()
+        expect(page.locator("#password")).to_have_attribute("type", "password")
+        box.check()
+        _fill(page)
+        page.evaluate("document.forms[0].addEventListener('submit', event => event.preventDefault())")
+        page.click("button.p")
+        expect(page.locator("#password")).to_have_attribute("type", "password")
+        expect(box).not_to_be_checked()
+
+
+def test_keys_and_codes_are_copied_as_they_are_shown(chromium: Browser, site: Site) -> None:
+    assert site.house is not None
+    site.house.accounts.change(two_factor="mandatory")
+    context = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"{site.origin}/_gate/login")
+    _fill(page)
+    page.click("button.p")
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_be_attached()
+    assert page.evaluate("navigator.clipboard.readText()") == "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP"
+    page.fill("#code", "123456")
+    page.get_by_role("button", name="Update").click()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_be_attached()
+    assert page.evaluate("navigator.clipboard.readText()").splitlines()[0] == "rc00-wxyz"
+    context.close()
