@@ -248,8 +248,23 @@ def make_rules(settings: Settings) -> Policy:
     compiled = []
     for rule in settings.rules:
         allow = rule.allow
-        who = make_allow(roles=allow.roles, users=allow.users) if isinstance(allow, Access) else _WORDS[allow]
-        compiled.append(make_rule(rule.path, rule.methods, who, case_insensitive=case_insensitive))
+        who = (
+            make_allow(roles=allow.roles, users=allow.users, two_factor=allow.two_factor)
+            if isinstance(allow, Access)
+            else _WORDS[allow]
+        )
+        compiled.append(
+            make_rule(
+                rule.path,
+                rule.methods,
+                who,
+                path_regex=rule.path_regex,
+                hosts=rule.host,
+                networks=rule.networks,
+                scheme=settings.public_scheme,
+                case_insensitive=case_insensitive,
+            )
+        )
     return make_policy(compiled)
 
 

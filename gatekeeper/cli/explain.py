@@ -42,7 +42,9 @@ def explain(url: str, login: str | None, method: str, config: Path, as_json: boo
         if user is None:
             raise click.ClickException(f"there is no account {login!r}; gatekeeper user list shows them")
         session = _session(user, settings)
-    found = retrace(gate_config.policy, facts, None if session is None or session.user.disabled else session)
+    found = retrace(
+        gate_config.policy, facts, None if session is None or session.user.disabled else session, time.time()
+    )
     if session is not None and session.user.disabled:
         found = found._replace(answer=f"{login} is disabled and cannot sign in; without them: {found.answer}")
     _print(found, facts, as_json=as_json)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from gatekeeper.core.conditions import compile_hosts, compile_networks
 from gatekeeper.core.context import Facts
-from gatekeeper.core.session import Session
+from gatekeeper.core.hosts import Network
+from gatekeeper.core.linear import check_linear
+from gatekeeper.core.session import Session, SessionRecord
 from gatekeeper.core.users import login_key
+
+ANY_TIME = math.inf
+"""For `Allow.two_factor`: proved in this session, however long ago."""
 
 
 class Outcome(IntEnum):
@@ -17,9 +24,11 @@ class Outcome(IntEnum):
 
     ALLOW = 0
     SIGN_IN = 1
-    FORBIDDEN = 2
+    STEP_UP = 2
+    """Signed in and among those who may, once a second factor was proved (again)."""
+    FORBIDDEN = 3
     """Signed in, but this person may not."""
-    DENY = 3
+    DENY = 4
     """Nobody may."""
 
 
@@ -31,6 +40,8 @@ class Allow(NamedTuple):
     roles: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
     """As `login_key`. With neither roles nor users: every signed-in person."""
+    two_factor: float | None = None
+    """How old the proof of a second factor may be, in seconds; ANY_TIME; None when none is needed."""
 
 
 SIGNED_IN = Allow()
@@ -46,6 +57,8 @@ class Rule(NamedTuple):
     allow: Allow
     source: str
     """How the operator wrote it, for `explain`."""
+    hosts: Callable[[str], bool] | None = None
+    networks: Callable[[str], bool] | None = None
 
 
 class Policy(NamedTuple):
@@ -108,69 +121,121 @@ def _segment_pattern(segment: str) -> str:
     return pattern + r"(?=/|\Z)"
 
 
-def make_allow(*, roles: Iterable[str] = (), users: Iterable[str] = ()) -> Allow:
-    """Somebody with one of `roles`, or one of `users`."""
-    return Allow(roles=frozenset(roles), users=frozenset(login_key(user) for user in users))
+def compile_path_regex(pattern: str, *, case_insensitive: bool = False) -> re.Pattern[str]:
+    """A regular expression for `fullmatch` on a path.
+
+    Raises ValueError for one that some address could make slow (see `core.linear`).
+    """
+    check_linear(pattern, ignore_case=case_insensitive)
+    return re.compile(pattern, re.IGNORECASE if case_insensitive else re.NOFLAG)
+
+
+def make_allow(
+    *, roles: Iterable[str] = (), users: Iterable[str] = (), two_factor: float | None = None
+) -> Allow:
+    """Somebody with one of `roles`, or one of `users`; with neither, every signed-in person."""
+    return Allow(
+        roles=frozenset(roles), users=frozenset(login_key(user) for user in users), two_factor=two_factor
+    )
 
 
 def make_rule(
-    path: str | None, methods: Iterable[str] | None, allow: Allow, *, case_insensitive: bool = False
+    path: str | None,
+    methods: Iterable[str] | None,
+    allow: Allow,
+    *,
+    path_regex: str | None = None,
+    hosts: Sequence[str] | None = None,
+    networks: Sequence[Network] | None = None,
+    scheme: str = "https",
+    case_insensitive: bool = False,
 ) -> Rule:
-    """Raises ValueError when the glob is not one."""
-    pattern = compile_glob(path, case_insensitive=case_insensitive) if path is not None else None
+    """Everything that is given must match; `path` or `path_regex`, not both. Raises ValueError.
+
+    `scheme` is that of the public address: its own port need not be written in `hosts`.
+    """
+    pattern = None
+    if path_regex is not None:
+        pattern = compile_path_regex(path_regex, case_insensitive=case_insensitive)
+    elif path is not None:
+        pattern = compile_glob(path, case_insensitive=case_insensitive)
     upper = frozenset(method.upper() for method in methods) if methods is not None else None
     if upper is not None and "GET" in upper:
         upper |= {"HEAD"}  # HEAD is GET without the body (RFC 9110 section 9.3.2): no rule may differ
-    source = path if path is not None else "any path"
+    source = path or (f"~{path_regex}" if path_regex is not None else "any path")
     if upper is not None:
         source += " " + ",".join(sorted(upper))
-    return Rule(pattern, upper, allow, source)
+    if hosts is not None:
+        source += " on " + ",".join(hosts)
+    if networks is not None:
+        source += " from " + ",".join(map(str, networks))
+    return Rule(
+        pattern,
+        upper,
+        allow,
+        source,
+        compile_hosts(hosts, scheme) if hosts is not None else None,
+        compile_networks(networks) if networks is not None else None,
+    )
 
 
 def make_policy(rules: Sequence[Rule]) -> Policy:
     return Policy(tuple(rules), any(rule.methods is not None for rule in rules))
 
 
-def decide(policy: Policy, facts: Facts, session: Session | None) -> Decision:
-    """The answer for a request, from facts alone: no I/O, no await, no clock.
+def decide(policy: Policy, facts: Facts, session: Session | None, now: float) -> Decision:
+    """The answer for a request at `now` (seconds since the epoch), from facts alone: no I/O, no await.
 
     `session` must be alive; a half-finished sign-in counts as none. With several readings of the path the
     strictest answer wins. Default: signed in.
     """
-    signed_in = session is not None and session.step == ""
+    signed_in = session if session is not None and session.step == "" else None
     readings = facts.target.readings
-    decision = _decide_reading(policy, facts.method, readings[0], session if signed_in else None)
+    decision = _decide_reading(policy, facts, readings[0], signed_in, now)
     for reading in readings[1:]:
-        other = _decide_reading(policy, facts.method, reading, session if signed_in else None)
+        other = _decide_reading(policy, facts, reading, signed_in, now)
         if other.outcome > decision.outcome:
             decision = other
     return decision
 
 
-def matches(rule: Rule, method: str, path: str) -> bool:
-    """Whether `rule` is about this request at all."""
-    if rule.methods is not None and method not in rule.methods:
-        return False
-    return rule.path is None or rule.path.fullmatch(path) is not None
+def matches(rule: Rule, facts: Facts, path: str) -> bool:
+    """Whether `rule` is about this request at all, with one reading of its path."""
+    path_pattern, methods, _, _, hosts, networks = rule
+    return (
+        (methods is None or facts.method in methods)
+        and (path_pattern is None or path_pattern.fullmatch(path) is not None)
+        and (hosts is None or hosts(facts.host))
+        and (networks is None or networks(facts.client))
+    )
 
 
-def _decide_reading(policy: Policy, method: str, path: str, session: Session | None) -> Decision:
+def proved(record: SessionRecord, age: float, now: float) -> bool:
+    """Whether a second factor was proved less than `age` seconds ago. ASVS 5.0 V7.5.3.
+
+    A browser that is trusted instead of a code proved none.
+    """
+    return record.second_factor_at > 0.0 and now - record.second_factor_at < age
+
+
+def _decide_reading(policy: Policy, facts: Facts, path: str, session: Session | None, now: float) -> Decision:
     for index, rule in enumerate(policy.rules):
-        if matches(rule, method, path):
-            return Decision(_answer(rule.allow, session), index)
+        if matches(rule, facts, path):
+            return Decision(_answer(rule.allow, session, now), index)
     return _DEFAULT_SIGN_IN if session is None else _DEFAULT_ALLOW
 
 
-def _answer(allow: Allow, session: Session | None) -> Outcome:
+def _answer(allow: Allow, session: Session | None, now: float) -> Outcome:
     if allow.deny:
         return Outcome.DENY
     if allow.public:
         return Outcome.ALLOW
     if session is None:
         return Outcome.SIGN_IN
-    if not allow.roles and not allow.users:
-        return Outcome.ALLOW
-    user = session.user
-    if not allow.roles.isdisjoint(user.roles) or (allow.users and login_key(user.login) in allow.users):
-        return Outcome.ALLOW
-    return Outcome.FORBIDDEN
+    if allow.roles or allow.users:
+        user = session.user
+        if allow.roles.isdisjoint(user.roles) and not (allow.users and login_key(user.login) in allow.users):
+            return Outcome.FORBIDDEN
+    if allow.two_factor is not None and not proved(session.record, allow.two_factor, now):
+        return Outcome.STEP_UP
+    return Outcome.ALLOW

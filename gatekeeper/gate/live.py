@@ -69,4 +69,4 @@ class LiveSockets:
                 return False  # fail closed: who cannot be asked about is not let go on
         if isinstance(session, EndReason):
             return False
-        return decide(self._policy, live.facts, session).outcome is Outcome.ALLOW
+        return decide(self._policy, live.facts, session, now).outcome is Outcome.ALLOW

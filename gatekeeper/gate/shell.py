@@ -21,7 +21,14 @@ from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
 from gatekeeper.gate.live import SWEEP_INTERVAL, LiveSockets
 from gatekeeper.gate.middleware import run_websocket
-from gatekeeper.gate.refusals import other_spelling, redirect, refuse_background, sign_in_location, wants_json
+from gatekeeper.gate.refusals import (
+    other_spelling,
+    redirect,
+    refuse_background,
+    sign_in_location,
+    step_up_location,
+    wants_json,
+)
 from gatekeeper.gate.running import Running
 
 CHANGE_PASSWORD = "/.well-known/change-password"  # noqa: S105 - a path (W3C change-password-url)
@@ -107,6 +114,7 @@ class Gate:
                 now = self._clock()
                 found = self._guard.peek(cookie, now)
                 if found is None:
+            now = 0.0  # without a session nothing is judged by time
                     found = await self._guard.load(cookie, now)
                 if isinstance(found, EndReason):
                     context.ended = found
@@ -116,7 +124,7 @@ class Gate:
             if path.startswith(self._prefix_slash) or path in self._own_paths:
                 await self._own_page(scope, receive, answer, context)
             else:
-                decision = decide(self._config.policy, facts, context.session)
+                decision = decide(self._config.policy, facts, context.session, now)
                 if decision.outcome is Outcome.ALLOW:
                     await self._forward(scope, receive, answer, context, facts)
                 else:
@@ -151,6 +159,8 @@ class Gate:
             await self._refuse(scope, receive, answer, context, Refusal(404, "not_found"))
         else:
             await self._pages(scope, receive, answer)
+        elif outcome is Outcome.STEP_UP and context.session is not None:
+            await self._step_up(scope, answer, context, facts, context.session)
 
     async def _sign_in(self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts) -> None:
         config = self._config
@@ -179,6 +189,25 @@ class Gate:
             await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
             return
         scope["headers"] = config.request_headers.forward(
+    async def _step_up(
+        self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts, session: Session
+    ) -> None:
+        """Ask for a second factor in the middle of a session."""
+        config = self._config
+        if wants_json(facts.kind):
+            await refuse_background(
+                scope,
+                answer,
+                401,
+                error="second_factor_required",
+                request_id=context.request_id,
+                sign_in=step_up_location(config.prefix, session.user),
+            )
+        else:
+            referer = next((value for name, value in scope["headers"] if name == b"referer"), None)
+            location = step_up_location(config.prefix, session.user, facts, referer, config.public_origins)
+            await redirect(answer, location)
+
             scope["headers"],
             session.headers if session is not None else (),
             client=facts.client,

@@ -33,7 +33,7 @@ from gatekeeper.settings.lockout import LockoutSettings, RateLimitsSettings
 from gatekeeper.settings.mail import MailSettings
 from gatekeeper.settings.names import check_prefix
 from gatekeeper.settings.password import PasswordSettings
-from gatekeeper.settings.rules import Rule
+from gatekeeper.settings.rules import Rule, check_fits
 from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
 from gatekeeper.settings.session import SessionSettings
 from gatekeeper.settings.two_factor import TwoFactorSettings
@@ -246,6 +246,12 @@ class Settings(Section):
                     first = value.index(earlier)
                     message = (
                         f"never decides anything: rules[{first}] comes first and matches all that it does"
+            check_fits(
+                index,
+                rule,
+                two_factor=info.data.get("two_factor"),
+                case_insensitive=upstream is not None and upstream.case_insensitive,
+            )
                     )
                     raise Misfit((index,), message)
         return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from gatekeeper.core.policy import compile_glob
+from gatekeeper.core.policy import compile_glob, compile_path_regex
 from gatekeeper.settings.problems import did_you_mean
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_-][A-Za-z0-9_.~-]*){1,4}\Z")
@@ -59,6 +59,18 @@ def check_glob(text: str) -> str:
     if any(segment in (".", "..") for segment in text.split("/")):
         raise ValueError("has a dot segment, which is refused before any rule")
     compile_glob(text)
+    return text
+
+
+def check_path_regex(text: str) -> str:
+    """A regular expression for `core.policy.compile_path_regex`; `ValueError` also when none could match.
+
+    It is matched against the whole path, decoded exactly once, without host and query.
+    """
+    begin = text.removeprefix("^")
+    if begin[:1].isalnum() or begin.startswith("http"):
+        raise ValueError(f"matches no path: every path begins with a slash, as in /{begin}")
+    compile_path_regex(text)
     return text
 
 

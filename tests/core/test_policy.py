@@ -23,6 +23,8 @@ from gatekeeper.core.policy import (
 from gatekeeper.core.session import Session, SessionRecord, UserRecord
 from gatekeeper.core.target import STRICT, Leniency, parse_target
 
+NOW = 10_000.0
+
 
 def person(login: str = "ada", *roles: str, step: str = "") -> Session:
     user = UserRecord(1, login, login.title(), f"{login}@example.com", roles, False, 0)
@@ -83,29 +85,29 @@ def test_no_address_makes_matching_slow() -> None:
 
 def test_the_first_rule_that_matches_decides() -> None:
     rules = policy(("/reports/public", None, PUBLIC), ("/reports/**", None, NOBODY), (None, None, PUBLIC))
-    assert decide(rules, request(b"/reports/public"), None) == (Outcome.ALLOW, 0)
-    assert decide(rules, request(b"/reports/x"), person()) == (Outcome.DENY, 1)
-    assert decide(rules, request(b"/x"), None) == (Outcome.ALLOW, 2)
+    assert decide(rules, request(b"/reports/public"), None, NOW) == (Outcome.ALLOW, 0)
+    assert decide(rules, request(b"/reports/x"), person(), NOW) == (Outcome.DENY, 1)
+    assert decide(rules, request(b"/x"), None, NOW) == (Outcome.ALLOW, 2)
 
 
 def test_without_rules_everybody_signed_in_may() -> None:
-    assert decide(policy(), request(b"/"), None).outcome is Outcome.SIGN_IN
-    assert decide(policy(), request(b"/"), person()).outcome is Outcome.ALLOW
+    assert decide(policy(), request(b"/"), None, NOW).outcome is Outcome.SIGN_IN
+    assert decide(policy(), request(b"/"), person(), NOW).outcome is Outcome.ALLOW
 
 
 def test_half_signed_in_is_not_signed_in() -> None:
     rules = policy(("/a", None, SIGNED_IN), ("/b", None, make_allow(roles=["ops"])))
     half = person("ada", "ops", step="second_factor")
     for path in (b"/", b"/a", b"/b"):
-        assert decide(rules, request(path), half).outcome is Outcome.SIGN_IN
+        assert decide(rules, request(path), half, NOW).outcome is Outcome.SIGN_IN
 
 
 def test_roles_and_users_pass_by_name_however_a_login_is_spelled() -> None:
     rules = policy(("/pay/**", None, make_allow(roles=["payments"], users=["ÁDA@Example.com"])))
-    assert decide(rules, request(b"/pay/1"), person("bob", "payments", "audit")).outcome is Outcome.ALLOW
-    assert decide(rules, request(b"/pay/1"), person("áda@example.COM")).outcome is Outcome.ALLOW
-    assert decide(rules, request(b"/pay/1"), person("bob", "audit")).outcome is Outcome.FORBIDDEN
-    assert decide(rules, request(b"/pay/1"), None).outcome is Outcome.SIGN_IN
+    assert decide(rules, request(b"/pay/1"), person("bob", "payments", "audit"), NOW).outcome is Outcome.ALLOW
+    assert decide(rules, request(b"/pay/1"), person("áda@example.COM"), NOW).outcome is Outcome.ALLOW
+    assert decide(rules, request(b"/pay/1"), person("bob", "audit"), NOW).outcome is Outcome.FORBIDDEN
+    assert decide(rules, request(b"/pay/1"), None, NOW).outcome is Outcome.SIGN_IN
 
 
 def test_a_role_that_may_only_read_is_a_rule_on_methods() -> None:
@@ -113,20 +115,20 @@ def test_a_role_that_may_only_read_is_a_rule_on_methods() -> None:
         ("/**", ["get"], make_allow(roles=["audit", "ops"])), ("/**", None, make_allow(roles=["ops"]))
     )
     auditor = person("eve", "audit")
-    assert decide(rules, request(b"/x"), auditor).outcome is Outcome.ALLOW
-    assert decide(rules, request(b"/x", "HEAD"), auditor).outcome is Outcome.ALLOW
+    assert decide(rules, request(b"/x"), auditor, NOW).outcome is Outcome.ALLOW
+    assert decide(rules, request(b"/x", "HEAD"), auditor, NOW).outcome is Outcome.ALLOW
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
-        assert decide(rules, request(b"/x", method), auditor).outcome is Outcome.FORBIDDEN
+        assert decide(rules, request(b"/x", method), auditor, NOW).outcome is Outcome.FORBIDDEN
 
 
 def test_the_strictest_reading_of_a_lenient_path_decides() -> None:
     rules = policy(("/admin/**", None, NOBODY), ("/**", None, PUBLIC))
     lenient = Leniency(encoded_slash=True, semicolon=True, double_slash=True)
     for path in (b"/admin%2Fx", b"/admin;x/y", b"//admin/x", b"/admin;", b"/%61dmin"):
-        assert decide(rules, request(path, leniency=lenient), None).outcome is Outcome.DENY
+        assert decide(rules, request(path, leniency=lenient), None, NOW).outcome is Outcome.DENY
 
 
 def test_a_case_insensitive_application_has_case_insensitive_rules() -> None:
     rule = make_rule("/Admin/**", None, NOBODY, case_insensitive=True)
     facts = request(b"/aDMIN/x", leniency=Leniency(case_insensitive=True))
-    assert decide(make_policy([rule]), facts, person()).outcome is Outcome.DENY
+    assert decide(make_policy([rule]), facts, person(), NOW).outcome is Outcome.DENY

@@ -57,7 +57,7 @@ def commented_defaults() -> Iterator[tuple[tuple[str, ...], Any]]:
 def test_the_example_passes_as_it_stands() -> None:
     settings = load_settings(EXAMPLE, {}, create=False)
     assert settings.public_url == "https://backoffice.example.com"
-    assert [rule.path for rule in settings.rules] == ["/health", "/internal/**", "/admin/**"]
+    assert [rule.path for rule in settings.rules] == ["/health", "/internal/**", "/admin/**", None]
 
 
 def test_every_key_is_in_the_example_and_every_key_in_the_example_exists() -> None:

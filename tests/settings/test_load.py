@@ -56,8 +56,8 @@ def test_all_errors_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) ->
         "gatekeeper.yaml:4:17: session.idle_timeout: must be a duration: a number and ms, s, m, h or d, "
         "such as 500ms, 15m or 8h; did you mean 15s?",
         "gatekeeper.yaml:5:3: session.idle_timout: there is no such key, did you mean idle_timeout?",
-        "gatekeeper.yaml:8:12: rules[0].allow: must be public, signed_in or deny, or a section with roles "
-        "and users, did you mean public?",
+        "gatekeeper.yaml:8:12: rules[0].allow: must be public, signed_in or deny, or a section with roles, "
+        "users and two_factor, did you mean public?",
         "gatekeeper.yaml:9:14: log.level: must be debug, info, warning or error",
     ]
 
