@@ -17,6 +17,7 @@ from gatekeeper.accounts.sign_in import SignIn
 from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.accounts.unlock import Unlock
 from gatekeeper.audit.log import AuditLog
+from gatekeeper.build_forward_auth import make_forward_auth, no_application, pages_only
 from gatekeeper.build_mail import make_links, make_outbox, make_sender
 from gatekeeper.build_pages import make_page_app
 from gatekeeper.build_passwords import PasswordServices, make_step_policy
@@ -141,13 +142,14 @@ class Services:
 class Gatekeeper:
     """The gate around `app` as an ASGI application, in any ASGI server.
 
-    Without `app`, `settings.upstream` is protected. Services are made when the server sends
-    lifespan.startup; the application's own lifespan runs inside ours. Raises ValueError when there is
-    neither an application nor an upstream.
+    Without `app`, `settings.upstream` is protected; with `upstream: none` there are only Gatekeeper's own
+    pages and its answers to other proxies. Services are made when the server sends lifespan.startup; the
+    application's own lifespan runs inside ours. Raises ValueError when there is neither an application nor
+    an upstream.
     """
 
     def __init__(self, app: ASGIApp | None, settings: Settings, *, clock: Clock | None = None) -> None:
-        if app is None and settings.upstream is None:
+        if app is None and settings.upstream is None and not settings.forward_auth_only:
             raise ValueError("upstream: is missing: there is no application to protect")
         self.settings = settings
         self._app = app
@@ -180,7 +182,9 @@ class Gatekeeper:
             if sender is not None:
                 await stack.enter_async_context(sender.running())
             app = self._app
-            if app is None:
+            if app is None and settings.forward_auth_only:
+                app = no_application
+            elif app is None:
                 upstream = make_upstream(settings)
                 stack.push_async_callback(upstream.aclose)
                 app = upstream
@@ -328,22 +332,34 @@ def make_gate(
     async def sessions_healthy() -> bool:
         return services.sessions.healthy(clock())
 
+    config = make_gate_config(settings)
+    pages = make_page_app(
+        settings,
+        services,
+        clock,
+        secrets=make_secrets(settings),
+        cookies=make_cookie_names(settings),
+        report=_report,
+    )
+    forward_auth = make_forward_auth(
+        config,
+        pages=pages,
+        guard=services.sessions,
+        clock=clock,
+        identity_names=frozenset(name for name in make_identity_names(settings) if name),
+        on_line=access,
+        on_error=_report,
+    )
+    health = {"/healthz": healthz, "/readyz": make_readyz({"sessions": sessions_healthy})}
     return Gate(
         app,
-        pages=make_page_app(
-            settings,
-            services,
-            clock,
-            secrets=make_secrets(settings),
-            cookies=make_cookie_names(settings),
-            report=_report,
-        ),
+        pages=pages,
         guard=services.sessions,
-        config=make_gate_config(settings),
+        config=pages_only(config) if app is no_application else config,
         clock=clock,
         on_line=access,
         on_error=_report,
-        own={"/healthz": healthz, "/readyz": make_readyz({"sessions": sessions_healthy})},
+        own=forward_auth | health,
         app_watches=app_watches,
     )
 

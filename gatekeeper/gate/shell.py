@@ -56,7 +56,8 @@ class SessionCut(Exception):
 class Gate:
     """`app` is the protected application, `pages` Gatekeeper's own; both plain ASGI.
 
-    `own` are further endpoints under the prefix (health), answered whatever the Host: they tell nothing.
+    `own` are further endpoints under the prefix (health, forward auth), answered whatever the Host: they
+    judge the asker themselves, or tell nothing. One whose path ends with a slash has all that is below, too.
     `app_watches`: the application ends its WebSockets itself when `scope["gatekeeper.watch"]` calls back and
     reports client frames to `scope["gatekeeper.activity"]` (our upstream does; others are wrapped for it).
     `on_line` gets one `Line` a request (None: nobody wants them); `on_error` every exception that nobody
@@ -85,6 +86,8 @@ class Gate:
         self._on_line = on_line
         self._on_error = on_error
         self._own = {(config.prefix + path).encode("ascii"): own_app for path, own_app in (own or {}).items()}
+        self._own_below = tuple((path, own_app) for path, own_app in self._own.items() if path.endswith(b"/"))
+        self._prefix_bytes = (config.prefix + "/").encode("ascii")
         self._own_cookies = config.cookies.all_spellings()
         self._prefix_slash = config.prefix + "/"
         self._own_paths = frozenset((config.prefix, CHANGE_PASSWORD))
@@ -98,7 +101,8 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        if self._own and (own := self._own.get(scope.get("raw_path") or b"")) and scope["type"] == "http":
+        raw_path = scope.get("raw_path") or b""
+        if raw_path.startswith(self._prefix_bytes) and (own := self._own_at(raw_path, scope["type"])):
             await own(scope, receive, send)
             return
         began = time.perf_counter()
@@ -110,11 +114,11 @@ class Gate:
         try:
             facts, cookie = read_facts(scope, self._config)
             context.facts, context.cookie = facts, cookie
+            now = 0.0  # without a session nothing is judged by time
             if cookie is not None:
                 now = self._clock()
                 found = self._guard.peek(cookie, now)
                 if found is None:
-            now = 0.0  # without a session nothing is judged by time
                     found = await self._guard.load(cookie, now)
                 if isinstance(found, EndReason):
                     context.ended = found
@@ -137,6 +141,13 @@ class Gate:
                 seconds = time.perf_counter() - began
                 self._on_line(make_line(scope, context, answer, decision, seconds))
 
+    def _own_at(self, raw_path: bytes, scope_type: str) -> ASGIApp | None:
+        if scope_type != "http":
+            return None
+        return self._own.get(raw_path) or next(
+            (app for path, app in self._own_below if raw_path.startswith(path)), None
+        )
+
     async def _turn_away(
         self,
         scope: Scope,
@@ -148,6 +159,8 @@ class Gate:
     ) -> None:
         if outcome is Outcome.SIGN_IN:
             await self._sign_in(scope, answer, context, facts)
+        elif outcome is Outcome.STEP_UP and context.session is not None:
+            await self._step_up(scope, answer, context, facts, context.session)
         else:
             reason = "forbidden" if outcome is Outcome.FORBIDDEN else "denied"
             await self._refuse(scope, receive, answer, context, Refusal(403, reason))
@@ -159,8 +172,6 @@ class Gate:
             await self._refuse(scope, receive, answer, context, Refusal(404, "not_found"))
         else:
             await self._pages(scope, receive, answer)
-        elif outcome is Outcome.STEP_UP and context.session is not None:
-            await self._step_up(scope, answer, context, facts, context.session)
 
     async def _sign_in(self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts) -> None:
         config = self._config
@@ -178,17 +189,6 @@ class Gate:
         else:
             await redirect(answer, location)
 
-    async def _forward(
-        self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, facts: Facts
-    ) -> None:
-        config, session = self._config, context.session
-        if session is not None and session.step != "":
-            session = None  # half signed in is nobody, on public paths too
-        websocket = facts.kind is Kind.WEBSOCKET
-        if websocket and not origin_allowed(scope["headers"], config.public_origins):
-            await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
-            return
-        scope["headers"] = config.request_headers.forward(
     async def _step_up(
         self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts, session: Session
     ) -> None:
@@ -208,6 +208,17 @@ class Gate:
             location = step_up_location(config.prefix, session.user, facts, referer, config.public_origins)
             await redirect(answer, location)
 
+    async def _forward(
+        self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, facts: Facts
+    ) -> None:
+        config, session = self._config, context.session
+        if session is not None and session.step != "":
+            session = None  # half signed in is nobody, on public paths too
+        websocket = facts.kind is Kind.WEBSOCKET
+        if websocket and not origin_allowed(scope["headers"], config.public_origins):
+            await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
+            return
+        scope["headers"] = config.request_headers.forward(
             scope["headers"],
             session.headers if session is not None else (),
             client=facts.client,

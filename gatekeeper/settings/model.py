@@ -75,7 +75,8 @@ class Settings(Section):
     whoever comes through a unix socket."""
 
     upstream: UpstreamSettings | None = None
-    """The application to protect. Left out only where Gatekeeper is a part of a Python application."""
+    """The application to protect. `none` where another proxy carries the traffic and only asks (forward auth).
+    Left out only where Gatekeeper is a part of a Python application."""
 
     prefix: Annotated[str, AfterValidator(check_prefix)] = "/_gate"
     """The path under which Gatekeeper's own pages are; the application's there cannot be reached."""
@@ -204,6 +205,16 @@ class Settings(Section):
             )
         return value
 
+    @property
+    def forward_auth_only(self) -> bool:
+        """Whether `upstream: none` was said: there are sign-in pages and answers to other proxies, no more."""
+        return self.upstream is None and "upstream" in self.model_fields_set
+
+    @field_validator("upstream", mode="before")
+    @classmethod
+    def _no_upstream(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
     @field_validator("upstream")
     @classmethod
     def _not_ourselves(cls, value: UpstreamSettings | None, info: ValidationInfo) -> UpstreamSettings | None:
@@ -235,6 +246,12 @@ class Settings(Section):
         upstream = info.data.get("upstream")
         allowed = upstream.allow_in_path if upstream is not None else ()
         for index, rule in enumerate(value):
+            check_fits(
+                index,
+                rule,
+                two_factor=info.data.get("two_factor"),
+                case_insensitive=upstream is not None and upstream.case_insensitive,
+            )
             for sign in (";", "//"):
                 if sign in (rule.path or "") and sign not in allowed:
                     message = (
@@ -246,12 +263,6 @@ class Settings(Section):
                     first = value.index(earlier)
                     message = (
                         f"never decides anything: rules[{first}] comes first and matches all that it does"
-            check_fits(
-                index,
-                rule,
-                two_factor=info.data.get("two_factor"),
-                case_insensitive=upstream is not None and upstream.case_insensitive,
-            )
                     )
                     raise Misfit((index,), message)
         return value

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
-_LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]+)(?=\r\n)")
+_LENGTH = re.compile(rb"(?i)\r\ncontent-length: ([0-9]+)(?=\r\n)")
 _CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
 
 

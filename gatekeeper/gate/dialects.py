@@ -1,0 +1,139 @@
+"""How each proxy describes the request that it asks about: header names, and reading them into facts.
+
+Nothing here decides whether the asker is believed: `gate.forward_auth` does, before anything is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from gatekeeper.core.context import Facts, Kind
+from gatekeeper.core.errors import RequestRejected
+from gatekeeper.core.hosts import TrustedProxies, parse_hop
+from gatekeeper.core.kinds import judge_kind
+from gatekeeper.core.protocols import Scope
+from gatekeeper.gate.config import GateConfig
+
+
+class Dialect(NamedTuple):
+    """One proxy's way to ask. Header names are in lower case."""
+
+    name: str
+    method: bytes = b"x-forwarded-method"
+    scheme: bytes = b"x-forwarded-proto"
+    host: bytes = b"x-forwarded-host"
+    uri: bytes = b"x-forwarded-uri"
+    in_place: bool = False
+    """Method, host and target are those of the question itself, whose path begins with the endpoint's."""
+    relays: bool = True
+    """The proxy hands a refusal on to the browser as it is; otherwise it looks at the status alone."""
+    cached: bool = False
+    """The proxy may keep a positive answer for a second, when it says so."""
+    removes: bool = False
+    """The proxy keeps the client's copy of a header that the answer lacks, unless told to remove it."""
+
+
+DIALECTS = (
+    Dialect(
+        "nginx",
+        method=b"x-original-method",
+        scheme=b"x-original-scheme",
+        host=b"x-original-host",
+        uri=b"x-original-uri",
+        relays=False,
+        cached=True,
+    ),
+    Dialect("traefik"),
+    Dialect("caddy"),
+    Dialect("haproxy"),
+    Dialect("envoy", host=b"host", in_place=True, removes=True),
+)
+
+_SCHEMES = {b"https": "https", b"http": "http", b"wss": "https", b"ws": "http"}  # Traefik writes the latter
+
+_METHOD, _SCHEME, _HOST, _URI, _CHAIN = range(5)
+_COOKIE, _MODE, _DEST, _ACCEPT, _XHR, _PURPOSE, _SOCKET = range(5, 12)
+_NONE = (None,) * 12
+_OF_THE_BROWSER = {
+    b"x-forwarded-for": _CHAIN,
+    b"cookie": _COOKIE,
+    b"sec-fetch-mode": _MODE,
+    b"sec-fetch-dest": _DEST,
+    b"accept": _ACCEPT,
+    b"x-requested-with": _XHR,
+    b"sec-purpose": _PURPOSE,
+    b"purpose": _PURPOSE,
+    b"sec-websocket-key": _SOCKET,
+    b"sec-websocket-version": _SOCKET,
+}
+
+
+class QuestionReader:
+    """Reads the questions of one dialect, in one pass over their headers."""
+
+    def __init__(self, dialect: Dialect, config: GateConfig) -> None:
+        self._dialect = dialect
+        self._config = config
+        own = {dialect.scheme: _SCHEME, dialect.host: _HOST}
+        if not dialect.in_place:
+            own |= {dialect.method: _METHOD, dialect.uri: _URI}
+        self._wanted: Mapping[bytes, int] = _OF_THE_BROWSER | own
+        self._endpoint = len(f"{config.prefix}/auth/{dialect.name}")
+        self._client = lru_cache(4096)(lambda peer, chain: _client(config.proxies, peer, chain))
+
+    def read(self, scope: Scope) -> tuple[Facts, bytes | None, bytes]:
+        """The facts of the request asked about, the value of our session cookie, and all its cookies.
+
+        Raises RequestRejected: `question_…` when the proxy does not say what it must, else as `read_facts`.
+        """
+        config, dialect = self._config, self._dialect
+        found: list[bytes | None] = [*_NONE]
+        wanted = self._wanted.get
+        for name, value in scope["headers"]:
+            index = wanted(name)
+            if index is not None:
+                before = found[index]
+                if before is None:
+                    found[index] = value
+                elif index < _CHAIN:
+                    raise RequestRejected(400, "question_twice", name.decode("latin-1"))
+                else:
+                    found[index] = before + (b";" if index == _COOKIE else b",") + value
+        if dialect.in_place:
+            method: str = scope["method"]
+            raw_path, query = scope["raw_path"][self._endpoint :], scope["query_string"]
+        else:
+            method = self._said(found, _METHOD, dialect.method).decode("latin-1")
+            raw_path, _, query = self._said(found, _URI, dialect.uri).partition(b"?")
+        scheme = _SCHEMES.get(self._said(found, _SCHEME, dialect.scheme))
+        if scheme is None:
+            raise RequestRejected(400, "question_scheme")
+        host = config.hosts.find(self._said(found, _HOST, dialect.host))
+        if host is None:
+            raise RequestRejected(421, "foreign_host")
+        peer = scope.get("client")
+        client = self._client(peer[0] if peer else "", self._said(found, _CHAIN, b"x-forwarded-for"))
+        kind = Kind.WEBSOCKET
+        if found[_SOCKET] is None or method != "GET":
+            kind = judge_kind(found[_MODE], found[_DEST], found[_ACCEPT], found[_XHR], found[_PURPOSE])
+        facts = Facts(method, scheme, host, config.target(raw_path, query), client, kind)
+        cookies = found[_COOKIE]
+        if cookies is None:
+            return facts, None, b""
+        return facts, config.session_cookie(cookies), cookies
+
+    @staticmethod
+    def _said(found: list[bytes | None], index: int, name: bytes) -> bytes:
+        value = found[index]
+        if not value:
+            raise RequestRejected(400, "question_incomplete", name.decode("ascii"))
+        return value
+
+
+def _client(proxies: TrustedProxies, peer: str, chain: bytes) -> str:
+    """The client that the proxy speaks of; "" when it has no address (a unix socket at the proxy)."""
+    if parse_hop(chain.rpartition(b",")[2].decode("latin-1").strip()) is None:
+        return ""
+    return proxies.client(peer, (chain,))

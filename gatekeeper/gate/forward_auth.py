@@ -1,0 +1,329 @@
+"""Forward auth: another proxy carries the traffic and asks here, for each request, whether it may pass.
+
+The same facts, the same `decide`, the same sessions as in front of the application; only the way in
+(`Dialect`) and the way out differ. Positive answers carry what the proxy must hand to the application:
+identity, and the browser's cookies without ours.
+
+| answer | nginx | the others, which hand it on to the browser |
+|---|---|---|
+| may pass | 200 | 200 |
+| sign in | 401, for pages with X-Gatekeeper-Sign-In | 302, or 401 JSON for scripts and WebSockets |
+| may not, or cannot be read in one way only | 403 | 403 page or JSON |
+| cannot be decided | 503 | 503 page or JSON |
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import count
+
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
+from gatekeeper.core.cookies import without_cookies
+from gatekeeper.core.errors import RequestRejected, Undecidable
+from gatekeeper.core.origins import origin_allowed
+from gatekeeper.core.policy import Decision, Outcome, decide
+from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send, SessionGuard
+from gatekeeper.core.session import EndReason, HeaderList, Session
+from gatekeeper.gate.answer import Answer
+from gatekeeper.gate.config import REMEMBERED, GateConfig
+from gatekeeper.gate.dialects import Dialect, QuestionReader
+from gatekeeper.gate.facts import read_facts
+from gatekeeper.gate.refusals import refuse_background, sign_in_location, step_up_location, wants_json
+from gatekeeper.gate.shell import CHANGE_PASSWORD, Line
+
+SIGN_IN_HEADER = b"x-gatekeeper-sign-in"
+REQUEST_ID_HEADER = b"x-request-id"
+COMPLAINTS = 64
+"""Askers and mistakes of which the log tells, once each."""
+
+_REQUEST_ID = re.compile(rb"[0-9a-f]{16}")
+_NO_STORE = (b"cache-control", b"no-store")
+_EMPTY = (b"content-length", b"0")
+# nginx reads them in this order, and the first that speaks decides: for one second, its shortest time.
+_FOR_A_SECOND = ((b"x-accel-expires", b"1"), _NO_STORE, _EMPTY)
+_FOR_ONCE = (_NO_STORE, _EMPTY)
+
+Complain = Callable[[str, str, str], None]
+"""Told of a proxy that asks in a wrong way: (dialect, peer, what is wrong)."""
+
+
+class ForwardAuth:
+    """One dialect's endpoint, a plain ASGI application.
+
+    Arguments as of `gate.shell.Gate`. `identity_names` are the headers that the answer may carry.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        pages: ASGIApp,
+        guard: SessionGuard,
+        config: GateConfig,
+        clock: Clock,
+        identity_names: frozenset[str],
+        on_line: Callable[[Line], None] | None,
+        on_error: Callable[[str, BaseException], None],
+        complain: Complain,
+    ) -> None:
+        self._dialect = dialect
+        self._read = QuestionReader(dialect, config).read
+        self._pages = pages
+        self._guard = guard
+        self._config = config
+        self._clock = clock
+        self._on_line = on_line
+        self._on_error = on_error
+        self._complain = complain
+        self._complaints: set[tuple[str, str]] = set()
+        clean = partial(without_cookies, own=config.cookies.all_spellings())
+        self._clean, self._known_clean = clean, lru_cache(4096)(clean)
+        self._removable = (b"cookie", *sorted(name.lower().encode("ascii") for name in identity_names))
+        self._own_paths = frozenset((config.prefix, CHANGE_PASSWORD))
+        self._prefix_slash = config.prefix + "/"
+        self._id_prefix = secrets.token_hex(4)
+        self._id_counter = count()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        context = RequestContext(f"{self._id_prefix}{next(self._id_counter):08x}", None)
+        answer = Answer(send)
+        decision: Decision | None = None
+        try:
+            peer = scope["client"][0] if scope.get("client") else ""
+            if not self._config.proxies.trusts(peer):
+                await self._distrust(answer, context, peer)
+                return
+            facts, cookie, cookies = self._read(scope)
+            context.facts, context.cookie = facts, cookie
+            now = self._clock()
+            if cookie is not None:
+                await self._find_session(context, cookie, now)
+            path = facts.target.path
+            if path.startswith(self._prefix_slash) or path in self._own_paths:
+                raise RequestRejected(403, "own_path")
+            decision = decide(self._config.policy, facts, context.session, now)
+            if decision.outcome is Outcome.ALLOW:
+                if facts.kind is Kind.WEBSOCKET and not origin_allowed(
+                    scope["headers"], self._config.public_origins
+                ):
+                    raise RequestRejected(403, "foreign_origin")
+                await self._pass(answer, context.session, facts, cookies, now)
+            elif decision.outcome in (Outcome.SIGN_IN, Outcome.STEP_UP):
+                await self._send_away(scope, answer, context, facts, decision.outcome)
+            else:
+                reason = "forbidden" if decision.outcome is Outcome.FORBIDDEN else "denied"
+                await self._refuse(scope, receive, answer, context, Refusal(403, reason))
+        except Exception as error:
+            await self._failed(scope, receive, answer, context, error)
+        finally:
+            if self._on_line is not None:
+                seconds = time.perf_counter() - began
+                self._on_line(_line(scope, context, answer, decision, seconds))
+
+    async def _find_session(self, context: RequestContext, cookie: bytes, now: float) -> None:
+        found = self._guard.peek(cookie, now)
+        if found is None:
+            found = await self._guard.load(cookie, now)
+        if isinstance(found, EndReason):
+            context.ended = found
+        else:
+            context.session = found
+
+    async def _pass(
+        self, answer: Answer, session: Session | None, facts: Facts, cookies: bytes, now: float
+    ) -> None:
+        config = self._config
+        identity: HeaderList = ()
+        if session is not None and session.step == "":  # half signed in is nobody, on public paths too
+            identity = session.headers
+            if not config.background_paths or config.counts_as_activity(facts.target.path):
+                self._guard.touch(session, now)
+        cached = self._dialect.cached and facts.kind is not Kind.WEBSOCKET
+        headers = [*(_FOR_A_SECOND if cached else _FOR_ONCE), *identity]
+        if cookies:
+            rest = (self._known_clean if len(cookies) <= REMEMBERED else self._clean)(cookies)
+            if rest:
+                headers.append((b"cookie", rest))
+        if self._dialect.removes:
+            given = {name for name, _ in headers}
+            missing = [name for name in self._removable if name not in given]
+            headers.append((b"x-envoy-auth-headers-to-remove", b",".join(missing)))
+        await answer({"type": "http.response.start", "status": 200, "headers": headers})
+        await answer({"type": "http.response.body", "body": b""})
+
+    async def _send_away(
+        self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts, outcome: Outcome
+    ) -> None:
+        """To the sign-in page, or to that of the second factor."""
+        config, dialect, session = self._config, self._dialect, context.session
+        background = wants_json(facts.kind)
+        if background and dialect.relays:
+            error = "unauthenticated" if context.ended is None else f"session_{context.ended.value}"
+            page = config.prefix + "/login"
+            if outcome is Outcome.STEP_UP and session is not None:
+                error, page = "second_factor_required", step_up_location(config.prefix, session.user)
+            await refuse_background(
+                scope, answer, 401, error=error, request_id=context.request_id, sign_in=page
+            )
+            return
+        headers = [_NO_STORE, _EMPTY]
+        if not background:
+            referer = next((value for name, value in scope["headers"] if name == b"referer"), None)
+            if outcome is Outcome.STEP_UP and session is not None:
+                path = step_up_location(config.prefix, session.user, facts, referer, config.public_origins)
+            else:
+                path = sign_in_location(config.prefix, facts, context.ended, referer, config.public_origins)
+            # Whole, because some proxies complete it with the address under which they reach us.
+            location = f"{config.scheme}://{facts.host}{path}".encode("ascii")
+            headers.append((b"location" if dialect.relays else SIGN_IN_HEADER, location))
+        status = 302 if dialect.relays and not background else 401
+        await answer({"type": "http.response.start", "status": status, "headers": headers})
+        await answer({"type": "http.response.body", "body": b""})
+
+    async def _failed(
+        self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, error: Exception
+    ) -> None:
+        """Whatever goes wrong is a refusal: the proxy must not take it for a yes."""
+        if isinstance(error, RequestRejected):
+            refusal = Refusal(403, error.reason)
+            if error.reason == "own_path":
+                self._tell_once(scope, f"{self._config.prefix} must be led to Gatekeeper without asking it")
+            elif error.reason.startswith("question_"):
+                self._tell_once(scope, f"{error.reason.replace('_', ' ')}: {error}")
+        elif isinstance(error, Undecidable):
+            refusal = Refusal(503, error.reason, retry_after=error.retry_after)
+        else:
+            self._on_error(context.request_id, error)
+            refusal = Refusal(503, "internal_error")
+        if answer.started:
+            raise error
+        await self._refuse(scope, receive, answer, context, refusal)
+
+    async def _refuse(
+        self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, refusal: Refusal
+    ) -> None:
+        context.refusal = refusal
+        facts = context.facts
+        if not self._dialect.relays:
+            headers = [_NO_STORE, _EMPTY, (REQUEST_ID_HEADER, context.request_id.encode("ascii"))]
+            if refusal.retry_after is not None:
+                headers.append((b"retry-after", str(refusal.retry_after).encode("ascii")))
+            await answer({"type": "http.response.start", "status": refusal.status, "headers": headers})
+            await answer({"type": "http.response.body", "body": b""})
+        elif facts is not None and wants_json(facts.kind):
+            await refuse_background(
+                scope,
+                answer,
+                refusal.status,
+                error=refusal.reason,
+                request_id=context.request_id,
+                retry_after=refusal.retry_after,
+            )
+        else:
+            scope["gatekeeper"] = context
+            await self._pages(scope, receive, answer)
+
+    async def _distrust(self, answer: Answer, context: RequestContext, peer: str) -> None:
+        context.refusal = Refusal(403, "untrusted_proxy")
+        self._tell_once(
+            {"client": (peer, 0)},
+            f"not believed: add {peer or 'unix'} to trusted_proxies when it is your proxy",
+        )
+        await _plain(answer, 403, b"Only a proxy in trusted_proxies may ask here.\n")
+
+    def _tell_once(self, scope: Scope, what: str) -> None:
+        peer = scope["client"][0] if scope.get("client") else ""
+        if len(self._complaints) < COMPLAINTS and (peer, what) not in self._complaints:
+            self._complaints.add((peer, what))
+            self._complain(self._dialect.name, peer, what)
+
+
+class Forbidden:
+    """The 403 page for proxies that only look at the status (nginx: `error_page 403`), or JSON for scripts.
+
+    It tells whoever asks who they are, which they know, and nothing of what was refused.
+    """
+
+    def __init__(self, *, pages: ASGIApp, guard: SessionGuard, config: GateConfig, clock: Clock) -> None:
+        self._pages = pages
+        self._guard = guard
+        self._config = config
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context = RequestContext(self._request_id(scope) or secrets.token_hex(8), None)
+        context.refusal = Refusal(403, "forbidden")
+        scope["gatekeeper"] = context
+        try:
+            context.facts, context.cookie = read_facts(scope, self._config)
+            if context.cookie is not None:
+                found = await self._guard.load(context.cookie, self._clock())
+                context.session = None if isinstance(found, EndReason) else found
+        except RequestRejected as error:
+            context.refusal = Refusal(error.status, error.reason)
+        except Undecidable as error:
+            context.refusal = Refusal(503, error.reason, retry_after=error.retry_after)
+        refusal, facts = context.refusal, context.facts
+        if facts is not None and wants_json(facts.kind):
+            await refuse_background(
+                scope,
+                send,
+                refusal.status,
+                error=refusal.reason,
+                request_id=context.request_id,
+                retry_after=refusal.retry_after,
+            )
+        else:
+            await self._pages(scope, receive, send)
+
+    def _request_id(self, scope: Scope) -> str:
+        """Under which the refusal is in the log, when a trusted proxy says it."""
+        peer = scope["client"][0] if scope.get("client") else ""
+        given = next((value for name, value in scope["headers"] if name == REQUEST_ID_HEADER), b"")
+        if self._config.proxies.trusts(peer) and _REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        return ""
+
+
+async def _plain(send: Send, status: int, body: bytes) -> None:
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        _NO_STORE,
+        (b"content-length", str(len(body)).encode("ascii")),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _line(
+    scope: Scope, context: RequestContext, answer: Answer, decision: Decision | None, seconds: float
+) -> Line:
+    """The access log's line about the request that was asked about."""
+    facts, session, refusal = context.facts, context.session, context.refusal
+    if facts is not None:
+        client, method, path = facts.client, facts.method, facts.target.path
+    else:
+        client = scope["client"][0] if scope.get("client") else ""
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+    if refusal is not None:
+        outcome = refusal.reason
+    else:
+        outcome = decision.outcome.name.lower() if decision is not None else "error"
+    return Line(
+        request_id=context.request_id,
+        client=client,
+        method=method,
+        path=path,
+        status=answer.status,
+        outcome=outcome,
+        rule=decision.rule if decision is not None else None,
+        login=session.user.login if session is not None else "",
+        bytes=answer.bytes,
+        seconds=seconds,
+    )
