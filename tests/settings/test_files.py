@@ -100,3 +100,14 @@ def test_folders_are_folders(tmp_path: Path) -> None:
         == "data_dir: file cannot be used as a folder: Not a directory"
     )
     assert load(tmp_path, "templates_dir: .\n".replace(".", str(tmp_path))).templates_dir == tmp_path
+
+
+def test_a_welcome_needs_pictures_that_are_there_and_not_too_heavy(tmp_path: Path) -> None:
+    slide = "welcome: [{{title: Hello, text: There., image: {}}}]\n"
+    assert "cannot be read" in complaint(tmp_path, slide.format("missing.svg"))
+    (tmp_path / "picture.txt").write_text("x")
+    assert "must end in .svg" in complaint(tmp_path, slide.format("picture.txt"))
+    (tmp_path / "picture.png").write_bytes(b"x" * 500_001)
+    assert "is larger than 500 KB" in complaint(tmp_path, slide.format("picture.png"))
+    (tmp_path / "picture.png").write_bytes(b"x")
+    assert load(tmp_path, slide.format("picture.png")).welcome[0].image == tmp_path / "picture.png"
