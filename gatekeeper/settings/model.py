@@ -213,7 +213,7 @@ class Settings(Section):
     @field_validator("upstream", mode="before")
     @classmethod
     def _no_upstream(cls, value: Any) -> Any:
-        return None if value == "none" else value
+        return None if value in ("none", {"url": "none"}) else value
 
     @field_validator("upstream")
     @classmethod
