@@ -15,7 +15,7 @@ from gatekeeper.pages.flow import WANTS_TRUST, SignInFlow
 from gatekeeper.pages.form_errors import WRONG_CODE
 from gatekeeper.pages.form_guard import FormGuard, client_of
 from gatekeeper.pages.i18n import Locale
-from gatekeeper.pages.page import Pages, context_of
+from gatekeeper.pages.page import Pages, context_of, see_other
 from gatekeeper.pages.services import SecondFactors, Sessions
 from gatekeeper.pages.session_cookie import BrowserSession
 from gatekeeper.pages.sign_in import REFUSED
@@ -24,7 +24,11 @@ from gatekeeper.sessions.errors import SessionOver
 
 
 class SecondFactorPage:
-    """GET shows the field, POST checks the code."""
+    """GET shows the field, POST checks the code.
+
+    With `stepup=1` in the middle of a session, too: a rule asked for a proof that the session does not have,
+    or for a fresher one.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class SecondFactorPage:
     async def show(self, request: Request) -> Response:
         """The field; `?recovery=1` asks for a recovery code instead."""
         target = self._flow.asked(request)
-        session = await self._flow.enter(request, target, Step.SECOND_FACTOR)
+        session = await self._enter(request, target, step_up=request.query_params.get("stepup") == "1")
         if isinstance(session, Response):
             return session
         return self._page(request, session, target, recovery=request.query_params.get("recovery") == "1")
@@ -59,11 +63,12 @@ class SecondFactorPage:
         """Check the code, note that it was proved under a new session id, and go on."""
         posted = await self._guard.read(request)
         target = self._flow.target(posted.field("next") or "/")
-        session = await self._flow.enter(request, target, Step.SECOND_FACTOR)
+        session = await self._enter(request, target, step_up=posted.field("stepup") == "1")
         if isinstance(session, Response):
             return session
         recovery = posted.field("recovery") == "1"
-        trust = self._second_factors.trust_for is not None and posted.field("trust") != ""
+        can_trust = self._second_factors.trust_for is not None and not session.complete
+        trust = can_trust and posted.field("trust") != ""
         if posted.problem:
             return self._page(
                 request,
@@ -107,6 +112,14 @@ class SecondFactorPage:
                 headers=headers,
             )
 
+    async def _enter(self, request: Request, target: str, *, step_up: bool) -> Session | Response:
+        if not step_up:
+            return await self._flow.enter(request, target, Step.SECOND_FACTOR)
+        session = await self._flow.enter(request, target, Step.SECOND_FACTOR, Step.DONE)
+        if isinstance(session, Response) or not session.complete or session.user.second_factor:
+            return session
+        return see_other(self._flow.page_of(Step.SET_UP, target))
+
     def _page(
         self,
         request: Request,
@@ -119,6 +132,10 @@ class SecondFactorPage:
         status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> Response:
+        other = self._flow.page_of(Step.SECOND_FACTOR, target)
+        if session.complete:
+            other += ("&" if "?" in other else "?") + "stepup=1"
+        trust_for = 0.0 if session.complete else self._second_factors.trust_for or 0.0
         return self._pages.answer(
             request,
             "code.html",
@@ -128,8 +145,9 @@ class SecondFactorPage:
             next=target,
             recovery=recovery,
             trust=trust,
-            trust_days=math.ceil((self._second_factors.trust_for or 0.0) / 86_400),
+            trust_days=math.ceil(trust_for / 86_400),
+            step_up=session.complete,
             problem=problem,
             errors={"code": [self._locale.text(WRONG_CODE)]} if problem == "code" else {},
-            other=self._flow.page_of(Step.SECOND_FACTOR, target),
+            other=other,
         )

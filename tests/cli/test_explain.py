@@ -41,7 +41,7 @@ def run(*words: str, config: str, code: int = 0) -> str:
 def test_the_rule_that_decides_is_marked_and_the_others_say_why_not(config: str) -> None:
     output = run("explain", "/payments/7", "--user", "audrey", "--method", "post", config=config)
     assert "rules[1] /payments/** GET,HEAD: is about GET, HEAD, not POST" in output
-    assert "→ rules[2] /payments/**: path and method match; only role payments may" in output
+    assert "→ rules[2] /payments/**: path matches; only role payments may" in output
     assert "Answer: refused with 403 by rules[2]; signed in as audrey" in output
 
 
