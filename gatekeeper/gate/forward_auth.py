@@ -153,7 +153,8 @@ class ForwardAuth:
         if self._dialect.removes:
             given = {name for name, _ in headers}
             missing = [name for name in self._removable if name not in given]
-            headers.append((b"x-envoy-auth-headers-to-remove", b",".join(missing)))
+            if missing:
+                headers.append((b"x-envoy-auth-headers-to-remove", b",".join(missing)))
         await answer({"type": "http.response.start", "status": 200, "headers": headers})
         await answer({"type": "http.response.body", "body": b""})
 

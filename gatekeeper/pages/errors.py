@@ -33,6 +33,10 @@ _BY_REASON = {
         N_("The application cannot be reached"),
         N_("The sign-in works, but the application behind it does not answer. Please try again soon."),
     ),
+    "no_application": _Words(
+        N_("There is no such page here"),
+        N_("Here people only sign in. Please go to the application by its usual address."),
+    ),
     "form_too_large": _Words(
         N_("That was too much text"),
         N_("The form you sent is larger than this page accepts. Please go back and shorten it."),
