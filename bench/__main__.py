@@ -19,7 +19,6 @@ from bench import load, servers
 from bench.processes import Server, cores, descriptors
 
 RATIO_TO = "nginx"
-IDLE_CONNECTIONS = 10_000
 
 
 @dataclass
@@ -69,8 +68,8 @@ def _sign_ins(server: Server, _cookie: str) -> float:
     return 10
 
 
-def run(rounds: int, seconds: float) -> tuple[dict[str, Measure], dict[str, float]]:
-    """All measures, and KiB for each idle connection by server."""
+def run(rounds: int, seconds: float, idle: int) -> tuple[dict[str, Measure], dict[str, float]]:
+    """All measures, and KiB for each of `idle` idle connections by server."""
     table = measures(seconds)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatekeeper-bench-")))
@@ -98,13 +97,14 @@ def run(rounds: int, seconds: float) -> tuple[dict[str, Measure], dict[str, floa
                 for measure in table.values():
                     measure.figures.clear()  # the first round warms up
             print(f"round {number} of {rounds}", file=sys.stderr, flush=True)
-        memory = {server.name: _idle_kib(server, header) for server, header in proxies}
+        memory = {server.name: _idle_kib(server, header, idle) for server, header in proxies}
     return table, memory
 
 
-def _idle_kib(server: Server, cookie: str) -> float:
+def _idle_kib(server: Server, cookie: str, number: int) -> float:
     """KiB of memory for each idle keep-alive connection that has had one answer."""
-    number = IDLE_CONNECTIONS if server.name != "HAProxy" else min(IDLE_CONNECTIONS, descriptors() // 2 - 100)
+    if server.name == "HAProxy":
+        number = min(number, descriptors() // 2 - 100)
     head = f"GET /1k HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
     request = (head + (f"Cookie: {cookie}\r\n" if cookie else "") + "\r\n").encode()
     before, clients = server.resident_kib(), []
@@ -151,6 +151,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each server in each round")
+    parser.add_argument("--idle", type=int, default=10_000, help="idle connections to measure memory with")
     parser.add_argument("--save", action="store_true", help="write the table into docs/performance.md")
     parser.add_argument("--timing", action="store_true", help="only: do answers' times tell accounts?")
     options = parser.parse_args()
@@ -165,7 +166,7 @@ def main() -> int:
     if cores()[0] == cores()[1]:
         print("one core only: load and server share it, so the figures mean little", file=sys.stderr)
     descriptors()
-    table, memory = run(options.rounds, options.seconds)
+    table, memory = run(options.rounds, options.seconds, options.idle)
     text = report(table, memory, options.rounds)
     print(text)
     if options.save:
