@@ -31,6 +31,8 @@ class Dialect(NamedTuple):
     """The proxy hands a refusal on to the browser as it is; otherwise it looks at the status alone."""
     cached: bool = False
     """The proxy may keep a positive answer for a second, when it says so."""
+    fills: bool = False
+    """The proxy writes a placeholder for a header that the answer lacks: each is there, perhaps empty."""
     removes: bool = False
     """The proxy keeps the client's copy of a header that the answer lacks, unless told to remove it."""
 
@@ -46,7 +48,7 @@ DIALECTS = (
         cached=True,
     ),
     Dialect("traefik"),
-    Dialect("caddy"),
+    Dialect("caddy", fills=True),
     Dialect("haproxy"),
     Dialect("envoy", host=b"host", in_place=True, removes=True),
 )

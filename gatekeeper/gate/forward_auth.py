@@ -150,10 +150,12 @@ class ForwardAuth:
             rest = (self._known_clean if len(cookies) <= REMEMBERED else self._clean)(cookies)
             if rest:
                 headers.append((b"cookie", rest))
-        if self._dialect.removes:
+        if self._dialect.removes or self._dialect.fills:
             given = {name for name, _ in headers}
             missing = [name for name in self._removable if name not in given]
-            if missing:
+            if self._dialect.fills:
+                headers += [(name, b"") for name in missing]
+            elif missing:
                 headers.append((b"x-envoy-auth-headers-to-remove", b",".join(missing)))
         await answer({"type": "http.response.start", "status": 200, "headers": headers})
         await answer({"type": "http.response.body", "body": b""})

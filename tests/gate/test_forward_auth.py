@@ -179,7 +179,8 @@ def test_the_table(dialect: Dialect, who: str, method: str, target: bytes, expec
     )
     if expected == "allow":
         assert (page.status, script.status) == (200, 200)
-        whose = who.encode() if who in ("ada", "eve") else None
+        nobody = b"" if dialect.fills else None
+        whose = who.encode() if who in ("ada", "eve") else nobody
         assert page.get(b"remote-user") == script.get(b"remote-user") == whose
         assert page.body == b""
     elif expected in ("sign in", "step up"):
@@ -279,7 +280,7 @@ def test_when_it_cannot_be_decided_nobody_passes(dialect: Dialect) -> None:
 def test_the_application_gets_its_own_cookies_alone(dialect: Dialect) -> None:
     reply = Bench().ask(dialect, b"/", "ada", cookies=b"a=1; __Host-gatekeeper_csrf=x; b=2")
     assert reply.get(b"cookie") == b"a=1; b=2"
-    assert Bench().ask(dialect, b"/", "ada").get(b"cookie") is None
+    assert Bench().ask(dialect, b"/", "ada").get(b"cookie") == (b"" if dialect.fills else None)
 
 
 def test_envoy_is_told_what_to_take_out() -> None:
