@@ -6,20 +6,20 @@ Only what must differ in a test is overridden, by the variables that an operator
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyotp
+from click.testing import CliRunner
 
 from gatekeeper.accounts.welcome import Welcomes
 from gatekeeper.audit.events import Source
 from gatekeeper.build import Services, create_app
+from gatekeeper.cli import main
 from gatekeeper.core.session import UserRecord
 from gatekeeper.settings import Settings, load_settings
 from tests.browser.gate import MovableClock
@@ -55,15 +55,11 @@ class Place:
 
         For the beginning of a story: commands live in the real time.
         """
-        done = subprocess.run(
-            [sys.executable, "-m", "gatekeeper", *arguments, "--config", str(self.config)],
-            env={**os.environ, **self.environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        # In a thread of its own: Playwright's event loop is in ours.
+        with ThreadPoolExecutor(1) as thread:
+            asked = [*arguments, "--config", str(self.config)]
+            done = thread.submit(CliRunner().invoke, main, asked, env=self.environ).result()
+        assert done.exit_code == 0, done.output
         self._look_for_mail()
         return done.stdout
 

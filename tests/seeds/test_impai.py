@@ -1,6 +1,6 @@
 """The payment platform: its manual's chapter about sign-in, sign-out and access, paragraph by paragraph.
 
-Docstrings say in our words what a paragraph promises. Left out: sign-in with Microsoft, and the menu under the
+Docstrings say in our words what a paragraph promises. Left out: sign-in with Microsoft, the menu under the
 login name inside the application.
 """
 
@@ -33,7 +33,7 @@ def pat(place: Place, *roles: str) -> None:
 
 
 def test_sign_in_with_platform_credentials(page: Page, impai: Place) -> None:
-    """The credentials go into the fields User Name and Password; the button Login signs in to the platform."""
+    """The credentials go into the fields User Name and Password; the button Login signs in."""
     pat(impai, "operations")
     page.goto(impai.address)
     expect_sign_in(page)
@@ -57,7 +57,7 @@ def test_access_by_role(page: Page, impai: Place) -> None:
 
 
 def test_no_access_without_a_role(page: Page, impai: Place) -> None:
-    """Access may be limited by the role: without any, the platform stays closed, and the page says to whom."""
+    """Access may be limited by the role: without any, the platform stays closed, and says to whom."""
     pat(impai)
     sign_in(page, impai, LOGIN, path="/orders")
     expect(page.get_by_text("You are signed in as")).to_contain_text(NAME)

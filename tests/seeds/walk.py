@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 
 from playwright.sync_api import Page, Request, expect
@@ -66,6 +67,14 @@ def click_in_mail(page: Page, mail: EmailMessage, name: str) -> None:
     page.goto("about:blank")
     page.set_content(text_of(mail, "html"))
     page.get_by_role("link", name=name).click()
+
+
+def soon(true: Callable[[], bool]) -> None:
+    """Wait for what happens behind an answer."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager
