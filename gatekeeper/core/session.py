@@ -19,6 +19,8 @@ class EndReason(StrEnum):
     """Never existed, or its row was purged: nothing may be said about it."""
     IDLE = "idle"
     ABSOLUTE = "absolute"
+    UNFINISHED = "unfinished"
+    """A sign-in that was begun and not finished in time."""
     SIGNED_OUT = "signed_out"
     REVOKED = "revoked"
     """Ended by someone else: administrator, password change, disabled account, "sign out everywhere"."""
@@ -146,7 +148,7 @@ def ended(
     if record.grace_until and now >= record.grace_until:
         return EndReason.REPLACED
     if not complete and now >= record.first_factor_at + timeouts.partial:
-        return EndReason.ABSOLUTE
+        return EndReason.UNFINISHED
     if record.remembered:
         if now >= record.created_at + timeouts.remember_max:
             return EndReason.ABSOLUTE

@@ -12,7 +12,7 @@ from gatekeeper.core.returns import MAX_LENGTH
 from gatekeeper.core.session import EndReason, UserRecord
 from gatekeeper.gate.config import GateConfig
 
-_SHOWN_REASONS = frozenset((EndReason.IDLE, EndReason.ABSOLUTE, EndReason.REVOKED))
+_SHOWN_REASONS = frozenset((EndReason.IDLE, EndReason.ABSOLUTE, EndReason.UNFINISHED, EndReason.REVOKED))
 _NEXT_SAFE = "/:@!$'()*,;~"
 
 

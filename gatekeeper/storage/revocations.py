@@ -16,7 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatekeeper.core.session import EndReason
 from gatekeeper.storage.tables import revocations, sessions, users
 
-_BY_TIME = (EndReason.REPLACED.value, EndReason.IDLE.value, EndReason.ABSOLUTE.value)
+_BY_TIME = tuple(
+    reason.value
+    for reason in (EndReason.REPLACED, EndReason.IDLE, EndReason.ABSOLUTE, EndReason.UNFINISHED)
+)
 
 REVOCABLE = sessions.c.ended_at.is_(None) | sessions.c.ended_reason.in_(_BY_TIME)
 """Rows that a revocation applies to: an end by time lets a download finish, a later revocation cuts it."""

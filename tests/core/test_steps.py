@@ -100,7 +100,7 @@ def test_a_remembered_session_counts_from_its_renewal_and_ends_for_good_at_last(
     renewed = remembered._replace(renewed_at=NOW + 29 * DAY)
     assert ended(renewed, limits, NOW + 30 * DAY - 1) is None
     assert ended(renewed, limits, NOW + 30 * DAY) is EndReason.ABSOLUTE
-    assert ended(remembered, limits, NOW + 600, complete=False) is EndReason.ABSOLUTE
+    assert ended(remembered, limits, NOW + 600, complete=False) is EndReason.UNFINISHED
 
 
 def test_a_renewal_judges_expiry_again() -> None:

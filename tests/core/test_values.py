@@ -132,7 +132,7 @@ def test_a_session_ends_in_the_second_of_its_deadline_not_before() -> None:
     assert ended(record(grace_until=1010), limits, 1009.9) is None
     assert ended(record(grace_until=1010), limits, 1010) is EndReason.REPLACED
     assert ended(record(last_seen_at=1599), limits, 1599.9, complete=False) is None
-    assert ended(record(last_seen_at=1599), limits, 1600, complete=False) is EndReason.ABSOLUTE
+    assert ended(record(last_seen_at=1599), limits, 1600, complete=False) is EndReason.UNFINISHED
 
 
 def steady(*readings: tuple[float, float]) -> list[float]:

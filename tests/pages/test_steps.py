@@ -120,6 +120,7 @@ def test_two_tabs_asking_for_the_code_both_arrive() -> None:
     ("gone", "ended"),
     [
         (EndReason.ABSOLUTE, "unfinished"),
+        (EndReason.UNFINISHED, "unfinished"),
         (EndReason.UNKNOWN, "unfinished"),
         (EndReason.REVOKED, "revoked"),
         (EndReason.IDLE, "idle"),

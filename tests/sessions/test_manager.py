@@ -95,7 +95,7 @@ def test_a_half_finished_sign_in_ends_after_its_own_time(tmp_path: Path) -> None
         assert session.step == "totp" and not session.complete
         manager.touch(session, START + 599)
         assert isinstance(await ask(manager, cookie, START + 599.999), Session)
-        assert await ask(manager, cookie, START + 600) is EndReason.ABSOLUTE
+        assert await ask(manager, cookie, START + 600) is EndReason.UNFINISHED
 
     play(tmp_path, story)
 

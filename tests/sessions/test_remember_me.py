@@ -180,7 +180,7 @@ def test_a_half_finished_sign_in_is_not_renewed(tmp_path: Path) -> None:
         await manager._renewer.flush()
         assert await renewed_at(world) == 0.0
         assert isinstance(await ask(manager, cookie, START + 599.999), Session)
-        assert await ask(manager, cookie, START + 600) is EndReason.ABSOLUTE
+        assert await ask(manager, cookie, START + 600) is EndReason.UNFINISHED
 
     play(tmp_path, story)
 
