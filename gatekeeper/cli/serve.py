@@ -17,6 +17,7 @@ import uvloop
 
 from gatekeeper.build import Gatekeeper, create_app
 from gatekeeper.cli.common import config_option, settings_from
+from gatekeeper.cli.notify import READY, STOPPING, notify
 from gatekeeper.gate.server.config import ServerLimits
 from gatekeeper.gate.server.descriptors import fit_to_descriptors, raise_descriptor_limit
 from gatekeeper.gate.server.protocol import log_refusal, make_protocol
@@ -43,7 +44,12 @@ class _Server(StrictServer):
         await super().startup(sockets=sockets)
         gc.collect()
         gc.freeze()  # what is here now stays: no collection has to look at it again
+        notify(READY)
         self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        notify(STOPPING)
+        await super().shutdown(sockets=sockets)
 
 
 @click.command()
