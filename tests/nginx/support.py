@@ -61,9 +61,11 @@ class Site:
     def origin(self) -> str:
         return f"https://{HOST}:{self.port}"
 
+    def connect_plain(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 20)
+
     def connect(self) -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", self.port), 20)
-        return self.trust.wrap_socket(plain, server_hostname=HOST)
+        return self.trust.wrap_socket(self.connect_plain(), server_hostname=HOST)
 
     def ask(
         self,
