@@ -75,7 +75,7 @@ def _inside(items: Any) -> str:
 def _repeat(item: tuple[Any, Any]) -> str:
     least, most, inner = item[1]
     body = regex_text(inner)
-    if len(inner) > 1:
+    if len(inner) > 1 or inner[0][0] in _SUFFIX:
         body = f"(?:{body})"
     if (least, most) in _TIMES:
         times = _TIMES[least, most]

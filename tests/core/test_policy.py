@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from ipaddress import ip_network
 
 import pytest
 
 from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.policy import (
+    ANY_TIME,
     NOBODY,
     PUBLIC,
     SIGNED_IN,
@@ -132,3 +134,134 @@ def test_a_case_insensitive_application_has_case_insensitive_rules() -> None:
     rule = make_rule("/Admin/**", None, NOBODY, case_insensitive=True)
     facts = request(b"/aDMIN/x", leniency=Leniency(case_insensitive=True))
     assert decide(make_policy([rule]), facts, person(), NOW).outcome is Outcome.DENY
+
+
+def test_a_regular_expression_matches_the_whole_path_and_nothing_else() -> None:
+    rule = make_rule(None, None, PUBLIC, path_regex=r"/reports/[0-9]{4}(\.pdf)?")
+    assert rule.source == r"~/reports/[0-9]{4}(\.pdf)?"
+    yes = [b"/reports/2026", b"/reports/2026.pdf", b"/reports/%32026"]
+    no = [b"/reports/2026/", b"/x/reports/2026", b"/reports/2026.pdfx", b"/Reports/2026", b"/reports/20267"]
+    for paths, outcome in ((yes, Outcome.ALLOW), (no, Outcome.SIGN_IN)):
+        for path in paths:
+            facts = request(path)
+            facts = facts._replace(target=facts.target._replace(query=b"/reports/2026"))
+            assert decide(make_policy([rule]), facts, None, NOW).outcome is outcome, path
+
+
+def test_a_regular_expression_ignores_case_where_the_application_does() -> None:
+    rule = make_rule(None, None, NOBODY, path_regex="/Admin/.*", case_insensitive=True)
+    facts = request(b"/aDMIN/x", leniency=Leniency(case_insensitive=True))
+    assert decide(make_policy([rule]), facts, person(), NOW).outcome is Outcome.DENY
+    with pytest.raises(ValueError, match=r"has \.\* and"):
+        make_rule(None, None, NOBODY, path_regex="/.*x.*")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        (
+            "office.example.com",
+            ["office.example.com", "office.example.com:8443"],
+            ["example.com", "xoffice.example.com"],
+        ),
+        ("OFFICE.Example.com.", ["office.example.com"], ["officexexample.com"]),
+        (
+            "office.example.com:443",
+            ["office.example.com"],
+            ["office.example.com:8443", "office.example.com:80"],
+        ),
+        ("office.example.com:8443", ["office.example.com:8443"], ["office.example.com"]),
+        (
+            "*.example.com",
+            ["a.example.com", "a.b.example.com", "a.example.com:1"],
+            ["example.com", "aexample.com", ".example.com"],
+        ),
+        ("*.example.com:8443", ["a.example.com:8443"], ["a.example.com", "a.example.com:18443"]),
+        ("[::1]", ["[::1]", "[::1]:8080"], ["[::11]"]),
+        ("[::1]:8080", ["[::1]:8080"], ["[::1]"]),
+        ("192.0.2.7", ["192.0.2.7:1"], ["192.0.217"]),
+    ],
+)
+def test_hosts_match_by_name_below_a_name_and_with_a_port(
+    pattern: str, yes: list[str], no: list[str]
+) -> None:
+    rules = make_policy([make_rule(None, None, PUBLIC, hosts=[pattern])])
+    for hosts, outcome in ((yes, Outcome.ALLOW), (no, Outcome.SIGN_IN)):
+        for host in hosts:
+            assert decide(rules, request(b"/")._replace(host=host), None, NOW).outcome is outcome, host
+
+
+def test_the_scheme_says_which_port_need_not_be_written() -> None:
+    rule = make_rule(None, None, PUBLIC, hosts=["office.example.com:80"], scheme="http")
+    assert decide(make_policy([rule]), request(b"/"), None, NOW).outcome is Outcome.ALLOW
+
+
+def test_networks_match_the_client_however_its_address_is_written() -> None:
+    networks = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
+    rules = make_policy([make_rule(None, None, PUBLIC, networks=networks)])
+    inside = ["10.1.2.3", "::ffff:10.1.2.3", "::FFFF:0a01:0203", "2001:db8::7", "2001:DB8:0::7%eth0"]
+    outside = ["11.0.0.1", "::ffff:11.0.0.1", "2001:db9::1", "::10.1.2.3", "", "testclient", "10.1.2"]
+    for clients, outcome in ((inside, Outcome.ALLOW), (outside, Outcome.SIGN_IN)):
+        for client in clients:
+            assert decide(rules, request(b"/")._replace(client=client), None, NOW).outcome is outcome, client
+
+
+def test_everything_that_a_rule_names_must_match() -> None:
+    rule = make_rule(
+        "/a", ["POST"], NOBODY, hosts=["office.example.com"], networks=[ip_network("192.0.2.0/24")]
+    )
+    facts = request(b"/a", "POST")
+    assert rule.source == "/a POST on office.example.com from 192.0.2.0/24"
+    assert decide(make_policy([rule]), facts, person(), NOW).outcome is Outcome.DENY
+    for other in (
+        request(b"/b", "POST"),
+        request(b"/a", "GET"),
+        facts._replace(host="x.example.com"),
+        facts._replace(client="192.0.3.1"),
+    ):
+        assert decide(make_policy([rule]), other, person(), NOW).outcome is Outcome.ALLOW
+
+
+def proved_at(session: Session, at: float, methods: str = "pwd otp") -> Session:
+    return session._replace(record=session.record._replace(second_factor_at=at, methods=methods))
+
+
+def test_a_second_factor_must_have_been_proved_and_lately_enough() -> None:
+    rules = policy(
+        ("/any", None, make_allow(two_factor=ANY_TIME)), ("/fresh", None, make_allow(two_factor=600.0))
+    )
+    never, old = person(), proved_at(person(), NOW - 600.0)
+    fresh, long_ago = proved_at(person(), NOW - 599.9), proved_at(person(), 1.0)
+    trusted = proved_at(person(), 0.0, "pwd trusted")
+    for session, any_time, lately in [
+        (None, Outcome.SIGN_IN, Outcome.SIGN_IN),
+        (never, Outcome.STEP_UP, Outcome.STEP_UP),
+        (trusted, Outcome.STEP_UP, Outcome.STEP_UP),
+        (long_ago, Outcome.ALLOW, Outcome.STEP_UP),
+        (old, Outcome.ALLOW, Outcome.STEP_UP),
+        (fresh, Outcome.ALLOW, Outcome.ALLOW),
+    ]:
+        assert decide(rules, request(b"/any"), session, NOW).outcome is any_time
+        assert decide(rules, request(b"/fresh"), session, NOW).outcome is lately
+        assert decide(rules, request(b"/other"), session, NOW).outcome in (Outcome.ALLOW, Outcome.SIGN_IN)
+
+
+def test_a_code_is_asked_of_those_alone_whom_it_would_let_in() -> None:
+    rules = policy(("/pay", None, make_allow(roles=["payments"], users=["bob"], two_factor=600.0)))
+    assert decide(rules, request(b"/pay"), proved_at(person("eve", "audit"), NOW), NOW).outcome is (
+        Outcome.FORBIDDEN
+    )
+    assert decide(rules, request(b"/pay"), person("eve", "audit"), NOW).outcome is Outcome.FORBIDDEN
+    for someone in (person("bob"), person("ada", "payments")):
+        assert decide(rules, request(b"/pay"), someone, NOW).outcome is Outcome.STEP_UP
+        assert decide(rules, request(b"/pay"), proved_at(someone, NOW), NOW).outcome is Outcome.ALLOW
+
+
+def test_asking_for_a_code_is_stricter_than_letting_in_and_milder_than_refusing() -> None:
+    rules = policy(
+        ("/a/b", None, make_allow(two_factor=ANY_TIME)), ("/c/d", None, NOBODY), ("/**", None, PUBLIC)
+    )
+    lenient = Leniency(encoded_slash=True, double_slash=True)
+    assert decide(rules, request(b"/a%2Fb", leniency=lenient), person(), NOW).outcome is Outcome.STEP_UP
+    assert decide(rules, request(b"/c//d", leniency=lenient), person(), NOW).outcome is Outcome.DENY
+    assert Outcome.ALLOW < Outcome.SIGN_IN < Outcome.STEP_UP < Outcome.FORBIDDEN < Outcome.DENY

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.settings.rules import Access
-from tests.settings.helpers import complaint, load
+from tests.settings.helpers import NEEDED, complaint, complaints, load
 
 
 def test_rules_in_every_form(tmp_path: Path) -> None:
@@ -65,6 +65,21 @@ def test_rules_in_every_form(tmp_path: Path) -> None:
         ),
         ("{path: /a, allow: {}}", "rules[0].allow: names no role and no user"),
         ("{path: /a, allow: {roles: []}}", "rules[0].allow: names no role and no user"),
+        ("{path: /a, path_regex: /b, allow: deny}", "rules[0].path_regex: is given as well as path"),
+        ("{path_regex: '/(a+)+', allow: deny}", "rules[0].path_regex: repeats a repeat in (a+)+"),
+        ("{path_regex: '/(', allow: deny}", "rules[0].path_regex: is no regular expression: missing )"),
+        ("{path_regex: 'admin.*', allow: deny}", "rules[0].path_regex: matches no path: every path begins"),
+        ("{host: 'https://a.example.com', allow: deny}", "rules[0].host[0]: is a host such as"),
+        ("{host: 'a.*.example.com', allow: deny}", "rules[0].host[0]: is a host such as"),
+        ("{host: '*.192.0.2.7', allow: deny}", "rules[0].host[0]: has `*.` before an address"),
+        ("{host: 'a.example.com:x', allow: deny}", "rules[0].host[0]: x is not a port number"),
+        ("{host: [], allow: deny}", "rules[0].host: must not be empty"),
+        ("{networks: 10.0.0.1/8, allow: deny}", "rules[0].networks[0]: 10.0.0.1/8 is an address inside"),
+        ("{networks: [home], allow: deny}", "rules[0].networks[0]: home is not an IP address or network"),
+        ("{networks: [], allow: deny}", "rules[0].networks: must not be empty"),
+        ("{path: /a, allow: {two_factor: false}}", "rules[0].allow.two_factor: must be true or a duration"),
+        ("{path: /a, allow: {two_factor: 10}}", "rules[0].allow.two_factor: must be a duration"),
+        ("{path: /a, allow: {two_factor: 1s}}", "rules[0].allow.two_factor: must be true, or between 30s"),
         ("{path: /a, allow: {roles: ['']}}", "rules[0].allow.roles[0]: must have at least 1 characters"),
         (
             "{path: /a, allow: {role: admin}}",
@@ -96,6 +111,32 @@ def test_paths_that_upstream_is_allowed_to_have_can_be_in_rules(tmp_path: Path) 
         ("path: /a, methods: GET", "path: /a, methods: POST", False),
         ("path: /a", "path: /A", False),
         ("path: /a", "path: /**", False),
+        ("path_regex: /a.*", "path_regex: /a.*", True),
+        ("path: /**", "path_regex: /a.*", True),
+        ("methods: GET", "path_regex: /a, methods: GET", True),
+        ("path_regex: /a.*", "path: /a", False),
+        ("path: /a", "path_regex: /a", False),
+        ("path_regex: /a", "path_regex: /b", False),
+        ("path_regex: /a", "methods: GET", False),
+        ("host: a.example.com", "host: A.example.com.", True),
+        ("host: a.example.com", "host: 'a.example.com:8443'", True),
+        ("host: '*.example.com'", "host: [a.example.com, b.c.example.com]", True),
+        ("host: '*.example.com'", "host: '*.c.example.com'", True),
+        ("host: '*.example.com'", "host: '*.example.com'", True),
+        ("path: /**", "host: a.example.com", True),
+        ("host: a.example.com", "path: /a", False),
+        ("host: 'a.example.com:8443'", "host: a.example.com", False),
+        ("host: a.example.com", "host: '*.example.com'", False),
+        ("host: '*.example.com'", "host: example.com", False),
+        ("host: '*.c.example.com'", "host: '*.example.com'", False),
+        ("host: '*.example.com'", "host: [a.example.com, a.example.net]", False),
+        ("networks: 10.0.0.0/8", "networks: [10.1.0.0/16, 10.2.3.4]", True),
+        ("networks: '::ffff:10.0.0.0/104'", "networks: 10.1.0.0/16", True),
+        ("path: /**", "networks: 10.1.0.0/16", True),
+        ("networks: 10.0.0.0/8", "path: /a", False),
+        ("networks: 10.1.0.0/16", "networks: 10.0.0.0/8", False),
+        ("networks: 10.0.0.0/8", "networks: [10.1.0.0/16, '2001:db8::1']", False),
+        ("networks: 10.0.0.0/8, methods: GET", "networks: 10.0.0.0/8", False),
     ],
 )
 def test_a_rule_that_can_never_decide_is_an_error(
@@ -107,6 +148,36 @@ def test_a_rule_that_can_never_decide_is_an_error(
         assert complaint(tmp_path, text) == said
     else:
         assert len(load(tmp_path, text).rules) == 2
+
+
+def test_rules_on_hosts_networks_and_proofs(tmp_path: Path) -> None:
+    rules = load(
+        tmp_path,
+        """\
+        rules:
+          - {host: '*.Example.com.', path_regex: '/a/[0-9]+', networks: '::ffff:10.0.0.0/104', allow: deny}
+          - {host: ['[::1]:8080', münchen.example], allow: {two_factor: true}}
+          - {path: /a, networks: [192.0.2.7, '2001:db8::/32'], allow: {roles: a, two_factor: 10m}}
+        """,
+    ).rules
+    assert (rules[0].host, rules[0].path_regex) == (("*.example.com",), "/a/[0-9]+")
+    assert list(map(str, rules[0].networks or ())) == ["10.0.0.0/8"]
+    assert rules[1].host == ("[::1]:8080", "xn--mnchen-3ya.example")
+    assert rules[1].allow == Access(two_factor=True)
+    assert isinstance(rules[2].allow, Access) and rules[2].allow.two_factor == 600.0
+    assert list(map(str, rules[2].networks or ())) == ["192.0.2.7/32", "2001:db8::/32"]
+
+
+def test_a_second_factor_that_is_off_cannot_be_asked_for(tmp_path: Path) -> None:
+    said = complaint(tmp_path, "two_factor: {mode: 'off'}\nrules: [{allow: {two_factor: true}}]\n")
+    assert said.startswith("rules[0].allow.two_factor: lets nobody in with two_factor.mode: off")
+
+
+def test_a_regular_expression_must_mean_the_same_where_case_is_ignored(tmp_path: Path) -> None:
+    rules = "rules: [{path_regex: '/größe', allow: deny}]\n"
+    assert load(tmp_path, rules).rules[0].path_regex == "/größe"
+    (said,) = complaints(tmp_path, NEEDED + rules, {"GATEKEEPER_UPSTREAM__CASE_INSENSITIVE": "true"})
+    assert "rules[0].path_regex: has a letter beyond ASCII" in said
 
 
 @pytest.mark.parametrize(
