@@ -189,7 +189,9 @@ pid {folder}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 512; }}
 http {{
-    access_log off;
+    log_format asked '$uri $upstream_cache_status';
+    access_log {folder}/asked.log asked;
+    log_subrequest on;
     client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
     uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
     include conf.d/*.conf;

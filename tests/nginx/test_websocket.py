@@ -9,6 +9,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
+from websockets.typing import Origin
 
 from tests.nginx.support import HOST, Site, nginx_site
 from tests.nginx.test_others import caddy, haproxy
@@ -57,7 +58,7 @@ def talk(site: Site, cookie: str, origin: str) -> tuple[str, str]:
         ssl=site.trust,
         server_hostname=HOST,
         additional_headers=headers,
-        origin=origin,  # type: ignore[arg-type]
+        origin=Origin(origin),
         compression=None,
     ) as socket:
         who = socket.recv(10)
