@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from gatekeeper.accounts.welcome import Welcomes
 from gatekeeper.audit.events import Source
 from gatekeeper.build import Services, create_app
 from gatekeeper.cli import main
+from gatekeeper.core.clock import SteadyClock
 from gatekeeper.core.session import UserRecord
 from gatekeeper.settings import Settings, load_settings
 from tests.browser.gate import MovableClock
@@ -100,12 +102,32 @@ class Place:
         self.call(look)
 
 
+class StillClock(MovableClock):
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = time.time()
+
+    def __call__(self) -> float:
+        return self._start + self._ahead
+
+
 @contextlib.contextmanager
 def place(
-    config: Path, data_dir: Path, upstream_port: int, environ: Mapping[str, str] | None = None
+    config: Path,
+    data_dir: Path,
+    upstream_port: int,
+    environ: Mapping[str, str] | None = None,
+    *,
+    clock: MovableClock | None = None,
+    steady: bool = False,
 ) -> Iterator[Place]:
-    """The installation of `config` in front of the application while the block runs."""
-    clock = MovableClock()
+    """The installation of `config` in front of the application while the block runs.
+
+    `steady`: it looks at the clock as Gatekeeper looks at the machine's.
+    """
+    clock = clock or MovableClock()
     with mail_server() as mailbox, socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -119,5 +141,5 @@ def place(
             **(environ or {}),
         }
         settings = load_settings(config, environ)
-        with running(create_app(settings, clock=clock), listener) as whole:
+        with running(create_app(settings, clock=SteadyClock(clock) if steady else clock), listener) as whole:
             yield Place(address, settings, clock, mailbox, config, environ, whole)
