@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gatekeeper.core.clock import Clock
 from gatekeeper.core.context import RequestContext
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import StoreUnavailable, UpstreamFailure
@@ -89,7 +90,13 @@ async def pages(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Bench:
-    def __init__(self, *rules: Rule, **changes: Any) -> None:
+    def __init__(
+        self,
+        *rules: Rule,
+        config: GateConfig | None = None,
+        clock: Clock = lambda: 1000.0,
+        **changes: Any,
+    ) -> None:
         self.app, self.guard = App(), Guard()
         self.lines: list[Line] = []
         self.errors: list[BaseException] = []
@@ -114,8 +121,8 @@ class Bench:
             self.app,
             pages=pages,
             guard=self.guard,
-            config=GateConfig(**(settings | changes)),
-            clock=lambda: 1000.0,
+            config=config or GateConfig(**(settings | changes)),
+            clock=clock,
             on_line=self.lines.append,
             on_error=lambda _request_id, error: self.errors.append(error),
         )
@@ -129,6 +136,7 @@ class Bench:
         method: str = "GET",
         kind: str = "http",
         host: bytes = b"office.example.com",
+        client: str = "192.0.2.7",
     ) -> Reply:
         raw, _, query = path.partition("?")
         scope: Scope = {
@@ -139,7 +147,7 @@ class Bench:
             "raw_path": raw.encode(),
             "query_string": query.encode(),
             "headers": [(b"host", host), *headers],
-            "client": ("192.0.2.7", 5),
+            "client": (client, 5),
             "extensions": {"websocket.http.response": {}},
         }
         if cookie:
@@ -272,7 +280,7 @@ def test_what_cannot_be_read_one_way_reaches_nobody(path: str, host: bytes, stat
 
 
 def test_localhost_leads_to_the_loopback_address_that_the_demo_has() -> None:
-    config = {
+    config: dict[str, Any] = {
         "scheme": "http",
         "hosts": OurHosts(["127.0.0.1:8080"], "http"),
         "public_origins": frozenset(["http://127.0.0.1:8080"]),

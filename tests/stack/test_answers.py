@@ -1,0 +1,250 @@
+"""One table of answers, and everything that answers: the decision, the ASGI shell, the server.
+
+A further runner is one line in RUNNERS: a context manager that yields a function from a case to its answer
+(`Heard`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from gatekeeper.build import Services, make_cookie_names, make_gate_config
+from gatekeeper.core.context import Facts, Kind
+from gatekeeper.core.errors import RequestRejected
+from gatekeeper.core.policy import Outcome, decide
+from gatekeeper.core.session import Session, SessionRecord, UserRecord
+from gatekeeper.settings import Settings, make_settings
+from tests.gate.test_shell import Bench
+from tests.stack.answers import (
+    CODE,
+    FOREIGN,
+    HOST,
+    LOGIN,
+    MALFORMED,
+    OLD,
+    PASS,
+    REFUSED,
+    ROLES,
+    RULES,
+    Case,
+    cases,
+)
+from tests.stack.whole import whole
+
+NOW = 1_800_000_000.0
+PROXY = "127.0.0.1"
+CONFIGURATION: dict[str, Any] = {
+    "public_url": f"https://{HOST}",
+    "trusted_proxies": [PROXY],
+    "two_factor": {"mode": "optional", "roles": ["newcomers"]},
+    "session": {"idle_timeout": "1h"},
+    "rules": RULES,
+}
+NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html"}
+SCRIPT = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Accept": "application/json"}
+_STATUSES = {400: MALFORMED, 403: REFUSED, 421: FOREIGN}
+
+
+class Heard(NamedTuple):
+    """What somebody got."""
+
+    answer: str
+    user: str = ""
+    """Whom the application was told of, "nobody" for nobody; "" when it was not asked."""
+
+
+Ask = Callable[[Case], Heard]
+Runner = Callable[[Path, str], AbstractContextManager[Ask]]
+
+
+def everybody() -> list[str]:
+    """Everybody in the table who has a session."""
+    return sorted({case.who for case in cases()} - {"nobody", "forged"})
+
+
+def session_of(who: str) -> Session:
+    """Somebody's session as the session manager would give it."""
+    login, _, proof = who.partition("-")
+    at = {"": 0.0, "old": NOW - OLD, "fresh": NOW}[proof]
+    user = UserRecord(1, login, login.title(), "", tuple(ROLES[login]), False, 0)
+    record = SessionRecord(b"k" * 32, 1, 0, NOW, NOW, False, "pwd", NOW, at, "", "")
+    step = "second_factor_setup" if login == "half" else ""
+    return Session(record, user, step, ((b"remote-user", login.encode()),))
+
+
+def headers_of(case: Case, cookie: str) -> dict[str, str]:
+    """What the proxy in front sends."""
+    headers = {"Host": case.host, "X-Forwarded-For": case.client, **(SCRIPT if case.script else NAVIGATION)}
+    return headers | ({"Cookie": cookie} if cookie else {})
+
+
+def answer_of(case: Case, status: int, location: str, body: bytes) -> str:
+    """The word for an answer over HTTP."""
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if status == 303 and not case.script:
+        page = location.partition("?")[0].removeprefix("/_gate/")
+        return {"login": LOGIN, "login/2fa": CODE, "2fa/setup": CODE}.get(page, location)
+    if status == 401 and case.script:
+        error = json.loads(body)["error"]
+        return {"unauthenticated": LOGIN, "session_unknown": LOGIN, "second_factor_required": CODE}[error]
+    return PASS if status == 200 else str(status)
+
+
+def settings_in(folder: Path, upstream: str) -> Settings:
+    return make_settings({**CONFIGURATION, "upstream": upstream, "data_dir": str(folder)})
+
+
+@contextlib.contextmanager
+def decision(folder: Path, upstream: str) -> Iterator[Ask]:
+    """`decide`, with the facts read by the functions that the gate uses."""
+    config = make_gate_config(settings_in(folder, upstream))
+    words = {
+        Outcome.ALLOW: PASS,
+        Outcome.SIGN_IN: LOGIN,
+        Outcome.STEP_UP: CODE,
+        Outcome.FORBIDDEN: REFUSED,
+        Outcome.DENY: REFUSED,
+    }
+
+    def ask(case: Case) -> Heard:
+        path, _, query = case.target.partition("?")
+        host = config.hosts.find(case.host.encode())
+        if host is None:
+            return Heard(FOREIGN)
+        try:
+            target = config.target(path.encode(), query.encode())
+        except RequestRejected as error:
+            return Heard(_STATUSES[error.status])
+        client = config.proxies.client(PROXY, [case.client.encode()])
+        kind = Kind.BACKGROUND if case.script else Kind.NAVIGATION
+        session = None if case.who in ("nobody", "forged") else session_of(case.who)
+        facts = Facts(case.method, "https", host, target, client, kind)
+        outcome = decide(config.policy, facts, session, NOW).outcome
+        return Heard(words[outcome], case.user if outcome is Outcome.ALLOW else "")
+
+    yield ask
+
+
+@contextlib.contextmanager
+def shell(folder: Path, upstream: str) -> Iterator[Ask]:
+    """The gate as an ASGI application, with stand-ins around it."""
+    config = make_gate_config(settings_in(folder, upstream))
+    bench = Bench(clock=lambda: NOW, config=config)
+    bench.guard.known = {who.encode(): session_of(who) for who in everybody()}
+
+    def ask(case: Case) -> Heard:
+        bench.app.scopes.clear()
+        cookie = "" if case.who == "nobody" else f"{config.cookies.session}={case.who}"
+        headers = [
+            (name.lower().encode(), value.encode())
+            for name, value in headers_of(case, cookie).items()
+            if name != "Host"
+        ]
+        reply = bench.ask(
+            case.target, method=case.method, headers=headers, host=case.host.encode(), client=PROXY
+        )
+        answer = answer_of(case, reply.status, reply.headers.get("location", ""), reply.body)
+        if not bench.app.scopes:
+            return Heard(answer)
+        return Heard(answer, dict(bench.app.scopes[0]["headers"]).get(b"remote-user", b"nobody").decode())
+
+    yield ask
+
+
+@contextlib.contextmanager
+def server(folder: Path, upstream: str) -> Iterator[Ask]:
+    """All of Gatekeeper over sockets, with accounts and sessions in its database."""
+    with (
+        serving(folder, upstream) as (port, cookies),
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection,
+    ):
+
+        def ask(case: Case) -> Heard:
+            headers = headers_of(case, cookies[case.who])
+            connection.putrequest(case.method, case.target, skip_host=True, skip_accept_encoding=True)
+            if case.method in ("POST", "PUT"):
+                headers["Content-Length"] = "0"
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            response = connection.getresponse()
+            body = response.read()
+            answer = answer_of(case, response.status, response.getheader("location", ""), body)
+            return Heard(answer, response.getheader("x-asked-by", ""))
+
+        yield ask
+
+
+@contextlib.contextmanager
+def serving(folder: Path, upstream: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """A running Gatekeeper with everybody of the table: its port, and the Cookie headers by name."""
+    clock = [NOW - OLD]
+    settings = settings_in(folder, upstream)
+    name = make_cookie_names(settings).session
+    cookies = {"nobody": "", "forged": f"{name}=forged"}
+    with whole(folder, upstream, clock=lambda: clock[0], **CONFIGURATION) as gate:
+        ids = {login: gate.add_user(login, *roles) for login, roles in ROLES.items()}
+
+        async def start(login: str, proof: str, services: Services) -> str:
+            _, value = await services.sessions.start(
+                ids[login],
+                methods="pwd",
+                remembered=False,
+                client=PROXY,
+                user_agent="test",
+                second_factor=proof != "",
+            )
+            return value
+
+        people = [(who, *who.partition("-")[::2]) for who in everybody()]
+        for who, login, proof in sorted(people, key=lambda one: one[2] != "old"):
+            clock[0] = NOW - OLD if proof == "old" else NOW
+            cookies[who] = f"{name}={gate.call(partial(start, login, proof))}"
+        yield gate.port, cookies
+
+
+RUNNERS: dict[str, Runner] = {
+    "decision": decision,
+    "shell": shell,
+    "server": server,
+}
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_everything_that_answers_gives_the_answer_of_the_table(
+    runner: str, tmp_path: Path, echo: str
+) -> None:
+    with RUNNERS[runner](tmp_path, echo) as ask:
+        differing = []
+        for case in cases():
+            heard = ask(case)
+            if heard != Heard(case.answer, case.user if case.answer == PASS else ""):
+                differing.append((case, heard))
+    assert differing == []
+
+
+def test_the_table_is_large_says_nothing_twice_and_uses_every_rule(tmp_path: Path, echo: str) -> None:
+    listed = list(cases())
+    assert len(listed) >= 150
+    assert len({case[:-1] for case in listed}) == len(listed)
+    assert {case.answer for case in listed} == {PASS, LOGIN, CODE, REFUSED, MALFORMED, FOREIGN}
+    config = make_gate_config(settings_in(tmp_path, echo))
+    deciding = set()
+    for case in listed:
+        with contextlib.suppress(RequestRejected):
+            target = config.target(case.target.partition("?")[0].encode(), b"")
+            client = config.proxies.client(PROXY, [case.client.encode()])
+            facts = Facts(case.method, "https", HOST, target, client, Kind.NAVIGATION)
+            deciding.add(decide(config.policy, facts, None, NOW).rule)
+    # Those about another host and another port are there to be passed by.
+    assert {None, *range(len(RULES))} - deciding == {2, 3}
