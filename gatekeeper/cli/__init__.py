@@ -14,6 +14,7 @@ _COMMANDS = {
     "check": "gatekeeper.cli.config:check",
     "schema": "gatekeeper.cli.config:schema",
     "explain": "gatekeeper.cli.explain:explain",
+    "nginx": "gatekeeper.cli.nginx:nginx",
     "user": "gatekeeper.cli.user:user",
     "session": "gatekeeper.cli.session:session",
     "secret": "gatekeeper.cli.secret:secret",

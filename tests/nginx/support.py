@@ -200,10 +200,19 @@ http {{
 """
 
 
-def write_nginx(folder: Path, site: str, *, port: int, gate: int, application: int) -> Path:
-    """deploy/nginx with this machine's ports, as /etc/nginx would have it; nginx.conf in it."""
+def write_main(folder: Path) -> Path:
+    """An nginx.conf that reads conf.d/ and site.conf beside it."""
     etc = folder / "etc"
     (etc / "conf.d").mkdir(parents=True)
+    user = "user root;" if os.geteuid() == 0 else ""  # the folder is for nobody else
+    (etc / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
+    return etc / "nginx.conf"
+
+
+def write_nginx(folder: Path, site: str, *, port: int, gate: int, application: int) -> Path:
+    """deploy/nginx with this machine's ports, as /etc/nginx would have it; nginx.conf in it."""
+    conf = write_main(folder)
+    etc = conf.parent
     (etc / "gatekeeper").mkdir()
     source = DEPLOY / "nginx"
     for path in (source / "gatekeeper").glob("*.conf"):
@@ -222,9 +231,7 @@ def write_nginx(folder: Path, site: str, *, port: int, gate: int, application: i
     if site != "reverse-proxy":
         values["127.0.0.1:3000"] = f"127.0.0.1:{application}"
     (etc / "site.conf").write_text(fill_in((source / f"sites/{site}.conf").read_text(), values))
-    user = "user root;" if os.geteuid() == 0 else ""  # the folder is for nobody else
-    (etc / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user))
-    return etc / "nginx.conf"
+    return conf
 
 
 @contextlib.contextmanager

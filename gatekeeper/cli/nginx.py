@@ -1,0 +1,201 @@
+"""`gatekeeper nginx`: the files of deploy/nginx as one, with the places of one configuration in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import click
+
+from gatekeeper.cli.common import config_option, settings_from
+from gatekeeper.settings import Settings
+from gatekeeper.settings.addresses import parse_upstream_url
+from gatekeeper.settings.upstream import UpstreamSettings
+
+Mode = Literal["ask", "ask-cached", "hand-over"]
+
+_SITES: dict[Mode, str] = {
+    "ask": "auth-request",
+    "ask-cached": "auth-request-cached",
+    "hand-over": "reverse-proxy",
+}
+_PACKAGE = Path(__file__).resolve().parent.parent
+_INCLUDE = re.compile(r"^( *)include (gatekeeper/[a-z-]+\.conf);\n", re.MULTILINE)
+_REDIRECT = re.compile(r"^server \{\n    listen 80;\n.*?^\}\n\n", re.MULTILINE | re.DOTALL)
+
+
+@click.command()
+@config_option
+@click.option(
+    "--mode",
+    type=click.Choice(list(_SITES)),
+    default="ask",
+    show_default=True,
+    help="ask: nginx carries the traffic and asks about each request. ask-cached: it also keeps a yes for a "
+    "second. hand-over: nginx hands everything to Gatekeeper, which carries it.",
+)
+@click.option(
+    "--application",
+    metavar="URL",
+    help="Where the application is, when the configuration has upstream: none.",
+)
+def nginx(config: Path, mode: Mode, application: str | None) -> None:
+    """Print a site for nginx, ready but for the places of the certificate.
+
+    It goes to /etc/nginx/conf.d/ as one file. deploy/nginx has the same in parts, for several sites in one
+    nginx.
+    """
+    settings = settings_from(config)
+    try:
+        text = render(settings, mode, application)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    for complaint in complaints(settings):
+        click.echo(complaint, err=True)
+    click.echo(text, nl=False)
+
+
+def complaints(settings: Settings) -> list[str]:
+    """What in the configuration keeps nginx from being believed."""
+    _, trusted, name = _listening(settings)
+    if trusted:
+        return []
+    return [f"trusted_proxies must have {name}: until then every question of nginx is refused"]
+
+
+def render(settings: Settings, mode: Mode, application: str | None = None) -> str:
+    """The site. Raises ValueError with what does not fit together."""
+    if settings.tls is not None:
+        raise ValueError(
+            "tls: behind nginx, which ends TLS, let Gatekeeper listen without it on this machine"
+        )
+    site = _read(f"sites/{_SITES[mode]}.conf")
+    files: dict[str, Callable[[str], str]] = {}
+    if mode != "hand-over":
+        upstream = _application(settings, application)
+        files["gatekeeper/protect.conf"] = lambda text: _with_identity(text, settings, upstream)
+        files["gatekeeper/forgeries.conf"] = lambda text: _without_identity(text, settings)
+        site = _with_application(site, upstream, settings.limits.request_body)
+    elif settings.upstream is None:
+        raise ValueError("upstream: none: there is nothing that Gatekeeper could carry; use --mode ask")
+    site = _with_public_url(_inlined(site, files), settings)
+    common = _once(_read("conf.d/gatekeeper.conf"), "127.0.0.1:8080", _listening(settings)[0])
+    parts = [common, site]
+    if mode == "ask-cached":
+        parts.insert(1, _read("conf.d/gatekeeper-cache.conf"))
+    return "\n".join(parts).replace("/_gate", settings.prefix)
+
+
+def _read(name: str) -> str:
+    """`gatekeeper/_nginx` in the wheel, deploy/nginx in a checkout."""
+    installed = _PACKAGE / "_nginx"
+    folder = installed if installed.is_dir() else _PACKAGE.parent / "deploy/nginx"
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def _inlined(text: str, files: dict[str, Callable[[str], str]]) -> str:
+    def inline(match: re.Match[str]) -> str:
+        indent, name = match.groups()
+        content = files.get(name, str)(_read(name))
+        content = content[re.match(r"(#.*\n)*", content).end() :]  # type: ignore[union-attr]
+        lines = _inlined(content.lstrip("\n"), files).splitlines()
+        return "".join(f"{indent}{line}\n" if line else "\n" for line in lines)
+
+    return _INCLUDE.sub(inline, text)
+
+
+def _once(text: str, old: str, new: str) -> str:
+    if text.count(old) != 1:
+        raise AssertionError(f"{old!r} is {text.count(old)} times in a file of deploy/nginx")
+    return text.replace(old, new)
+
+
+def _listening(settings: Settings) -> tuple[str, bool, str]:
+    """Where nginx finds Gatekeeper, whether it is believed there, and as what it would be."""
+    address = settings.listen[0]
+    if address.startswith("unix:"):
+        return address, settings.trust_unix, "unix"
+    host, _, port = address.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "localhost": "127.0.0.1"}.get(host, host)  # noqa: S104
+    try:
+        ours = ip_address(host.strip("[]"))
+    except ValueError:
+        return address, bool(settings.trusted_proxies), "nginx's address"
+    return f"{host}:{port}", any(ours in network for network in settings.proxy_networks), str(ours)
+
+
+def _application(settings: Settings, given: str | None) -> UpstreamSettings:
+    if given is not None:
+        return UpstreamSettings(url=parse_upstream_url(given))
+    if settings.upstream is None:
+        raise ValueError("upstream: none: say where the application is, with --application http://host:port")
+    return settings.upstream
+
+
+def _with_application(site: str, upstream: UpstreamSettings, body: int) -> str:
+    site = _once(site, "client_max_body_size 2000m;", f"client_max_body_size {body};")
+    site = _once(site, "proxy_read_timeout 60s;", f"proxy_read_timeout {int(upstream.response_timeout)}s;")
+    if upstream.url.startswith("unix:"):
+        return _once(site, "127.0.0.1:3000", upstream.url)
+    parts = urlsplit(upstream.url)
+    tls = parts.scheme == "https"
+    place = parts.netloc if parts.port is not None else f"{parts.netloc}:{443 if tls else 80}"
+    site = _once(site, "127.0.0.1:3000", place)
+    if not tls:
+        return site
+    certificates = upstream.ca_file or "/etc/ssl/certs/ca-certificates.crt"
+    secured = (
+        "proxy_pass https://application;\n"
+        f"        proxy_ssl_name {parts.hostname};\n"
+        "        proxy_ssl_server_name on;\n"
+        "        proxy_ssl_verify on;\n"
+        f"        proxy_ssl_trusted_certificate {certificates};"
+    )
+    return _once(site, "proxy_pass http://application;", secured)
+
+
+def _with_identity(text: str, settings: Settings, upstream: UpstreamSettings) -> str:
+    """The configured header names; the usual ones are emptied where they are not used."""
+    identity = settings.identity
+    cleared: list[str] = []
+    names = [name for name in (identity.user, identity.name, identity.email, identity.groups) if name]
+    for key in ("User", "Name", "Email", "Groups"):
+        usual, wanted = f"Remote-{key}", getattr(identity, key.lower())
+        asked = rf"^auth_request_set \$gatekeeper_{key.lower()} .*\n"
+        told = rf"^proxy_set_header {usual} .*\n"
+        variable = wanted.lower().replace("-", "_")
+        line = f"auth_request_set $gatekeeper_{key.lower()} $upstream_http_{variable};\n" if wanted else ""
+        text = re.sub(asked, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)  # type: ignore[misc]
+        line = f"proxy_set_header {wanted} $gatekeeper_{key.lower()};\n" if wanted else ""
+        text = re.sub(told, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)  # type: ignore[misc]
+        if usual.lower() not in [name.lower() for name in names]:
+            cleared.append(f'proxy_set_header {usual} "";\n')
+    text = text.replace("# The browser's cookies", "".join(cleared) + "# The browser's cookies")
+    if upstream.host == "rewrite" and not upstream.url.startswith("unix:"):
+        host = urlsplit(upstream.url).netloc
+        text = re.sub(r"^(proxy_set_header Host +)\S+;", rf"\g<1>{host};", text, count=1, flags=re.MULTILINE)
+    return text
+
+
+def _without_identity(text: str, settings: Settings) -> str:
+    identity = settings.identity
+    names = {name.lower() for name in (identity.user, identity.name, identity.email, identity.groups)}
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("#") or line.split()[1].lower() not in names)
+
+
+def _with_public_url(site: str, settings: Settings) -> str:
+    parts = urlsplit(settings.public_url)
+    port = parts.port or (443 if settings.secure else 80)
+    if not settings.secure or port != 443:
+        site = _REDIRECT.sub("", site, count=1)
+    if settings.secure:
+        site = _once(site, "listen 443 ssl http2;", f"listen {port} ssl http2;")
+    else:
+        site = _once(site, "listen 443 ssl http2;", f"listen {port};")
+        site = re.sub(r"^    ssl_certificate.*\n", "", site, flags=re.MULTILINE)
+    return site.replace("office.example.com", parts.hostname or "")
