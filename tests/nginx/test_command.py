@@ -1,4 +1,4 @@
-"""`gatekeeper nginx`: it prints what stands in deploy/nginx, and the real nginx does with it what it should."""
+"""`gatekeeper nginx` prints what stands in deploy/nginx, and the real nginx does with it what it should."""
 
 from __future__ import annotations
 
