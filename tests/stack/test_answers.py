@@ -1,4 +1,4 @@
-"""One table of answers, and everything that answers: the decision, the ASGI shell, the server.
+"""One table of answers, and everything that answers: the decision, the ASGI shell, the server, forward auth.
 
 A further runner is one line in RUNNERS: a context manager that yields a function from a case to its answer
 (`Heard`).
@@ -22,6 +22,8 @@ from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.policy import Outcome, decide
 from gatekeeper.core.session import Session, SessionRecord, UserRecord
+from gatekeeper.gate.dialects import DIALECTS, Dialect
+from gatekeeper.gate.forward_auth import SIGN_IN_HEADER
 from gatekeeper.settings import Settings, make_settings
 from tests.gate.test_shell import Bench
 from tests.stack.answers import (
@@ -213,10 +215,52 @@ def serving(folder: Path, upstream: str) -> Iterator[tuple[int, dict[str, str]]]
         yield gate.port, cookies
 
 
+def forward_auth(dialect: Dialect) -> Runner:
+    """What a proxy that speaks `dialect` is told, as it asks about the same requests."""
+
+    @contextlib.contextmanager
+    def asking(folder: Path, upstream: str) -> Iterator[Ask]:
+        with (
+            serving(folder, upstream) as (port, cookies),
+            contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection,
+        ):
+            yield lambda case: _asked(connection, dialect, case, cookies[case.who])
+
+    return asking
+
+
+def _asked(connection: http.client.HTTPConnection, dialect: Dialect, case: Case, cookie: str) -> Heard:
+    headers = headers_of(case, cookie) | {dialect.scheme.decode(): "https"}
+    if dialect.in_place:
+        method, target = case.method, f"/_gate/auth/{dialect.name}{case.target}"
+    else:
+        method, target = "GET", f"/_gate/auth/{dialect.name}"
+        said = {dialect.method: case.method, dialect.host: case.host, dialect.uri: case.target}
+        headers |= {name.decode(): value for name, value in said.items()} | {"Host": HOST}
+    connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    response = connection.getresponse()
+    body = response.read()
+    status = response.status
+    location = response.getheader("location", "") or response.getheader(SIGN_IN_HEADER.decode(), "")
+    place = location.removeprefix(f"https://{HOST}")
+    if status == 200:
+        return Heard(PASS, response.getheader("remote-user") or "nobody")
+    if status == 403 and case.answer in (MALFORMED, FOREIGN):
+        return Heard(case.answer)  # proxies know one refusal
+    if status == 401 and case.script and not dialect.relays and case.answer in (LOGIN, CODE):
+        return Heard(case.answer)  # and some nothing but the status
+    redirected = status == 302 or (status == 401 and not dialect.relays)
+    return Heard(answer_of(case, 303 if redirected and place else status, place, body))
+
+
 RUNNERS: dict[str, Runner] = {
     "decision": decision,
     "shell": shell,
     "server": server,
+    **{dialect.name: forward_auth(dialect) for dialect in DIALECTS},
 }
 
 
