@@ -41,7 +41,7 @@ def schema() -> None:
 
 def _summary(settings: Settings) -> list[str]:
     """What the configuration comes to, without secrets."""
-    upstream = settings.upstream.url if settings.upstream is not None else "(forward auth: another proxy carries it)"
+    upstream = settings.upstream.url if settings.upstream is not None else "(no application: forward auth)"
     secrets = len(settings.secrets)
     session = settings.session
     return [
