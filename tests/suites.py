@@ -25,7 +25,7 @@ BIN = Path(sys.executable).parent
 LANES = 2
 NO_TESTS = 5
 """pytest's exit code when nothing was collected, as in a suite of slow tests only."""
-LONGEST_FIRST = ("browser", "core", "packaging", "accounts", "pages")
+LONGEST_FIRST = ("seeds", "browser", "core", "packaging", "accounts", "pages")
 
 
 @dataclass(frozen=True)

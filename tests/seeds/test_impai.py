@@ -50,7 +50,7 @@ def test_sign_in_with_platform_credentials(page: Page, impai: Place) -> None:
 def test_access_by_role(page: Page, impai: Place) -> None:
     """What somebody sees depends on the roles they have, such as Operations, Payment Processing or Audit."""
     for role in ("operations", "payment-processing", "audit"):
-        impai.person(role, name=role.title(), roles=[role], password=PASSWORD)
+        impai.person(role, email="", name=role.title(), roles=[role], password=PASSWORD)
         sign_in(page, impai, role)
         expect_application(page, role.title())
         page.context.clear_cookies()
