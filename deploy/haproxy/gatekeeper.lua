@@ -109,7 +109,7 @@ local function ask(txn)
     local question = {
         ["x-forwarded-method"] = { txn.sf:method() },
         ["x-forwarded-proto"] = { (tls == "1" or tls == "true") and "https" or "http" },
-        ["x-forwarded-host"] = { txn.sf:req_hdr("host") or "" },
+        ["x-forwarded-host"] = { txn.sf:req_fhdr("host") or "" },
         ["x-forwarded-uri"] = { target(txn) },
         ["x-forwarded-for"] = { txn.sf:src() or "" },
     }

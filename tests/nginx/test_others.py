@@ -202,6 +202,13 @@ def test_one_cookie_twice_is_nobody(site: Site, application: Recording) -> None:
     assert application.arrived == []
 
 
+def test_another_host_is_not_ours(site: Site, application: Recording) -> None:
+    cookie = site.person("ada", "payments")
+    for host in ("evil.example", f"evil.example,{HOST}:{site.port}", f"{HOST}:{site.port},evil.example"):
+        site.ask("/orders", cookie=cookie, host=host)  # Caddy answers an empty 200 for a host that it has not
+    assert application.arrived == []
+
+
 @pytest.mark.parametrize("target", HOSTILE)
 def test_what_can_be_read_two_ways_reaches_nobody(site: Site, application: Recording, target: bytes) -> None:
     answer = site.ask(target, cookie=site.person("ada", "payments"))
