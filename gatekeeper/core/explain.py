@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gatekeeper.core.context import Facts
-from gatekeeper.core.policy import ANY_TIME, Allow, Decision, Outcome, Policy, Rule, decide, matches
+from gatekeeper.core.policy import ANY_TIME, Allow, Decision, Outcome, Policy, Rule, decide
 from gatekeeper.core.session import HeaderList, Session
 
 
@@ -44,7 +44,8 @@ def explain(policy: Policy, facts: Facts, session: Session | None, now: float) -
 
 
 def _look(index: int, rule: Rule, facts: Facts, path: str) -> RuleVerdict:
-    if matches(rule, facts, path):
+    misses = _misses(rule, facts, path)
+    if not misses:
         asked = [
             name
             for name, condition in (
@@ -57,7 +58,7 @@ def _look(index: int, rule: Rule, facts: Facts, path: str) -> RuleVerdict:
         ]
         what = f"{_list(asked)} match{'es' if len(asked) == 1 else ''}" if asked else "it is about everything"
         return RuleVerdict(index, rule.source, path, True, f"{what}; {who(rule.allow)}")
-    return RuleVerdict(index, rule.source, path, False, "; ".join(_misses(rule, facts, path)))
+    return RuleVerdict(index, rule.source, path, False, "; ".join(misses))
 
 
 def _list(words: list[str]) -> str:

@@ -199,17 +199,6 @@ def decide(policy: Policy, facts: Facts, session: Session | None, now: float) ->
     return decision
 
 
-def matches(rule: Rule, facts: Facts, path: str) -> bool:
-    """Whether `rule` is about this request at all, with one reading of its path."""
-    path_pattern, methods, _, _, hosts, networks = rule
-    return (
-        (methods is None or facts.method in methods)
-        and (path_pattern is None or path_pattern.fullmatch(path) is not None)
-        and (hosts is None or hosts(facts.host))
-        and (networks is None or networks(facts.client))
-    )
-
-
 def proved(record: SessionRecord, age: float, now: float) -> bool:
     """Whether a second factor was proved less than `age` seconds ago. ASVS 5.0 V7.5.3.
 
@@ -219,9 +208,15 @@ def proved(record: SessionRecord, age: float, now: float) -> bool:
 
 
 def _decide_reading(policy: Policy, facts: Facts, path: str, session: Session | None, now: float) -> Decision:
-    for index, rule in enumerate(policy.rules):
-        if matches(rule, facts, path):
-            return Decision(_answer(rule.allow, session, now), index)
+    method = facts.method
+    for index, (pattern, methods, allow, _, hosts, networks) in enumerate(policy.rules):
+        if (
+            (methods is None or method in methods)
+            and (pattern is None or pattern.fullmatch(path) is not None)
+            and (hosts is None or hosts(facts.host))
+            and (networks is None or networks(facts.client))
+        ):
+            return Decision(_answer(allow, session, now), index)
     return _DEFAULT_SIGN_IN if session is None else _DEFAULT_ALLOW
 
 

@@ -192,7 +192,6 @@ class Gate:
     async def _step_up(
         self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts, session: Session
     ) -> None:
-        """Ask for a second factor in the middle of a session."""
         config = self._config
         if wants_json(facts.kind):
             await refuse_background(

@@ -20,8 +20,10 @@ import pytest
 from gatekeeper.build import Services, make_cookie_names, make_gate_config
 from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
+from gatekeeper.core.explain import explain
 from gatekeeper.core.policy import Outcome, decide
 from gatekeeper.core.session import Session, SessionRecord, UserRecord
+from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS, Dialect
 from gatekeeper.gate.forward_auth import SIGN_IN_HEADER
 from gatekeeper.settings import Settings, make_settings
@@ -119,18 +121,13 @@ def decision(folder: Path, upstream: str) -> Iterator[Ask]:
     }
 
     def ask(case: Case) -> Heard:
-        path, _, query = case.target.partition("?")
-        host = config.hosts.find(case.host.encode())
-        if host is None:
-            return Heard(FOREIGN)
         try:
-            target = config.target(path.encode(), query.encode())
+            facts = facts_of(case, config)
         except RequestRejected as error:
             return Heard(_STATUSES[error.status])
-        client = config.proxies.client(PROXY, [case.client.encode()])
-        kind = Kind.BACKGROUND if case.script else Kind.NAVIGATION
+        if facts is None:
+            return Heard(FOREIGN)
         session = None if case.who in ("nobody", "forged") else session_of(case.who)
-        facts = Facts(case.method, "https", host, target, client, kind)
         outcome = decide(config.policy, facts, session, NOW).outcome
         return Heard(words[outcome], case.user if outcome is Outcome.ALLOW else "")
 
@@ -277,18 +274,38 @@ def test_everything_that_answers_gives_the_answer_of_the_table(
     assert differing == []
 
 
+def facts_of(case: Case, config: GateConfig) -> Facts | None:
+    """None for a host that is not ours. Raises RequestRejected."""
+    path, _, query = case.target.partition("?")
+    host = config.hosts.find(case.host.encode())
+    if host is None:
+        return None
+    target = config.target(path.encode(), query.encode())
+    client = config.proxies.client(PROXY, [case.client.encode()])
+    kind = Kind.BACKGROUND if case.script else Kind.NAVIGATION
+    return Facts(case.method, "https", host, target, client, kind)
+
+
 def test_the_table_is_large_says_nothing_twice_and_uses_every_rule(tmp_path: Path, echo: str) -> None:
     listed = list(cases())
     assert len(listed) >= 150
     assert len({case[:-1] for case in listed}) == len(listed)
     assert {case.answer for case in listed} == {PASS, LOGIN, CODE, REFUSED, MALFORMED, FOREIGN}
     config = make_gate_config(settings_in(tmp_path, echo))
-    deciding = set()
-    for case in listed:
-        with contextlib.suppress(RequestRejected):
-            target = config.target(case.target.partition("?")[0].encode(), b"")
-            client = config.proxies.client(PROXY, [case.client.encode()])
-            facts = Facts(case.method, "https", HOST, target, client, Kind.NAVIGATION)
-            deciding.add(decide(config.policy, facts, None, NOW).rule)
+    judged = [case for case in listed if case.answer not in (MALFORMED, FOREIGN)]
+    asked = [facts for case in judged if (facts := facts_of(case, config)) is not None]
+    deciding = {decide(config.policy, facts, None, NOW).rule for facts in asked}
     # Those about another host and another port are there to be passed by.
     assert {None, *range(len(RULES))} - deciding == {2, 3}
+
+
+def test_explain_names_the_rule_that_decides(tmp_path: Path, echo: str) -> None:
+    config = make_gate_config(settings_in(tmp_path, echo))
+    for case in cases():
+        facts = None if case.answer == MALFORMED else facts_of(case, config)
+        if facts is not None:
+            session = None if case.who in ("nobody", "forged", "half") else session_of(case.who)
+            found = explain(config.policy, facts, session, NOW)
+            hits = [verdict.number for verdict in found.verdicts if verdict.hit]
+            assert hits == ([] if found.decision.rule is None else [found.decision.rule]), case
+            assert all(verdict.why for verdict in found.verdicts)
