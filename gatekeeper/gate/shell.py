@@ -130,7 +130,7 @@ class Gate:
             else:
                 decision = decide(self._config.policy, facts, context.session, now)
                 if decision.outcome is Outcome.ALLOW:
-                    await self._forward(scope, receive, answer, context, facts)
+                    await self._forward(scope, receive, answer, context, facts, now)
                 else:
                     await self._turn_away(scope, receive, answer, context, facts, decision.outcome)
         except Exception as error:
@@ -208,7 +208,13 @@ class Gate:
             await redirect(answer, location)
 
     async def _forward(
-        self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, facts: Facts
+        self,
+        scope: Scope,
+        receive: Receive,
+        answer: Answer,
+        context: RequestContext,
+        facts: Facts,
+        now: float,
     ) -> None:
         config, session = self._config, context.session
         if session is not None and session.step != "":
@@ -228,7 +234,7 @@ class Gate:
         if session is not None and (
             not config.background_paths or config.counts_as_activity(facts.target.path)
         ):
-            self._guard.touch(session, self._clock())
+            self._guard.touch(session, now)
         if websocket:
             await self._forward_websocket(scope, receive, answer, context, session)
             return
