@@ -13,8 +13,8 @@ from gatekeeper.accounts.hashing import PasswordHasher
 from gatekeeper.accounts.lockout import Lockout, LockoutPolicy
 from gatekeeper.accounts.rates import Rates
 from gatekeeper.accounts.users import Users
-from gatekeeper.build_mail import make_links, make_outbox
-from gatekeeper.build_passwords import PasswordServices
+from gatekeeper.build.mail import make_links, make_outbox
+from gatekeeper.build.passwords import PasswordServices
 from gatekeeper.cli.common import audit_log, with_database
 from gatekeeper.core.session import UserRecord
 from gatekeeper.settings import Settings

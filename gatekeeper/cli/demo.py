@@ -18,7 +18,8 @@ import yaml
 
 import gatekeeper
 from gatekeeper.accounts.admin_link import LIFETIME
-from gatekeeper.build import Services, create_app
+from gatekeeper.build import create_app
+from gatekeeper.build.services import Services
 from gatekeeper.cli.serve import CannotListen, listen_on, run_server
 from gatekeeper.core.clock import SteadyClock
 from gatekeeper.core.errors import GatekeeperError

@@ -11,7 +11,8 @@ from urllib.parse import quote, urlsplit
 import click
 
 from gatekeeper.accounts.rows import read_user
-from gatekeeper.build import make_gate_config, make_identity_names
+from gatekeeper.build.gate import make_gate_config
+from gatekeeper.build.values import make_identity_names
 from gatekeeper.cli.access_lines import LoggedRequest, find_request
 from gatekeeper.cli.common import config_option, json_option, settings_from, with_database
 from gatekeeper.core.context import Facts, Kind

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from jinja2 import TemplateError
 
-from gatekeeper.build_mail import make_composer, make_links, make_transport
+from gatekeeper.build.mail import make_composer, make_links, make_transport
 from gatekeeper.cli.common import (
     config_option,
     json_option,

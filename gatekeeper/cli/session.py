@@ -14,8 +14,8 @@ from gatekeeper.accounts import rows
 from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.audit.events import EventKind
 from gatekeeper.audit.log import AuditLog
-from gatekeeper.build import make_timeouts
-from gatekeeper.build_passwords import make_step_policy
+from gatekeeper.build.passwords import make_step_policy
+from gatekeeper.build.values import make_timeouts
 from gatekeeper.cli.common import (
     audit_log,
     config_option,

@@ -13,7 +13,7 @@ import click
 from gatekeeper.accounts import fields, rows
 from gatekeeper.accounts.errors import AccountError
 from gatekeeper.accounts.second_factor_reset import SecondFactorReset
-from gatekeeper.build_mail import make_outbox
+from gatekeeper.build.mail import make_outbox
 from gatekeeper.cli.common import audit_log, config_option, operator, with_database
 from gatekeeper.core.session import UserRecord
 from gatekeeper.settings import Settings

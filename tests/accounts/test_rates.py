@@ -189,7 +189,7 @@ def test_a_refused_attempt_reserves_and_verifies_nothing(tmp_path: Path) -> None
 
 
 def test_the_documented_defaults_are_the_ones_in_force() -> None:
-    from gatekeeper.build import make_rate_limits
+    from gatekeeper.build.values import make_rate_limits
 
     settings = make_settings(
         {"public_url": "https://app.example.com", "upstream": "http://127.0.0.1:3000"}, create=False

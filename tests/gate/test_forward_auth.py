@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gatekeeper.build_forward_auth import make_forward_auth, no_application, pages_only
+from gatekeeper.build.forward_auth import make_forward_auth, no_application, pages_only
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.headers import RequestHeaders
 from gatekeeper.core.hosts import OurHosts, TrustedProxies, parse_hop

@@ -14,7 +14,8 @@ import httpx
 import pyotp
 
 from gatekeeper.audit.events import EventKind, Source
-from gatekeeper.build import Gatekeeper, Services
+from gatekeeper.build import Gatekeeper
+from gatekeeper.build.services import Services
 from gatekeeper.core.protocols import Receive, Scope, Send
 from gatekeeper.core.session import UserRecord
 from gatekeeper.settings import make_settings

@@ -19,7 +19,8 @@ from click.testing import CliRunner
 
 from gatekeeper.accounts.welcome import Welcomes
 from gatekeeper.audit.events import Source
-from gatekeeper.build import Services, create_app
+from gatekeeper.build import create_app
+from gatekeeper.build.services import Services
 from gatekeeper.cli import main
 from gatekeeper.core.clock import SteadyClock
 from gatekeeper.core.session import UserRecord

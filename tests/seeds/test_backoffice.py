@@ -9,7 +9,7 @@ import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
-from gatekeeper.build import Services
+from gatekeeper.build.services import Services
 from tests.seeds.mailbox import password_in, text_of
 from tests.seeds.place import DAY, MINUTE, Place
 from tests.seeds.walk import (

@@ -23,7 +23,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 
-from gatekeeper.build import Services
+from gatekeeper.build.services import Services
 from gatekeeper.telemetry import logs
 from tests.seeds.client import Client
 from tests.seeds.mailbox import link_in, password_in

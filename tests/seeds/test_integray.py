@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
-from gatekeeper.build import Services
+from gatekeeper.build.services import Services
 from gatekeeper.storage.tables import sessions
 from tests.seeds.mailbox import password_in, text_of
 from tests.seeds.place import DAY, HOUR, MINUTE, Place

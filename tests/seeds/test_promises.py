@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gatekeeper.build import Services
+from gatekeeper.build.services import Services
 from gatekeeper.core.session import UserRecord
 from tests.seeds.client import Client
 from tests.seeds.mailbox import link_in, text_of

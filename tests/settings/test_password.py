@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.build_passwords import make_expiry_policy, make_password_policy, make_step_policy
+from gatekeeper.build.passwords import make_expiry_policy, make_password_policy, make_step_policy
 from gatekeeper.settings import SettingsError, make_settings
 
 DAY = 86_400.0

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.build_passwords import make_step_policy
-from gatekeeper.build_second_factor import make_second_factor_policy
+from gatekeeper.build.passwords import make_step_policy
+from gatekeeper.build.second_factor import make_second_factor_policy
 from tests.settings.helpers import complaint, load
 
 

@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gatekeeper.build import Services, make_cookie_names, make_gate_config
+from gatekeeper.build.gate import make_gate_config
+from gatekeeper.build.services import Services
+from gatekeeper.build.values import make_cookie_names
 from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.explain import explain

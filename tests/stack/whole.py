@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import uvloop
 
 from gatekeeper.audit.events import Source
-from gatekeeper.build import Gatekeeper, Services, create_app
+from gatekeeper.build import Gatekeeper, create_app
+from gatekeeper.build.services import Services
 from gatekeeper.cli.serve import make_server_config
 from gatekeeper.core.clock import Clock
 from gatekeeper.gate.server.config import ServerLimits

@@ -16,7 +16,7 @@ import pytest
 from websockets.frames import Opcode
 
 from gatekeeper.audit.events import Source
-from gatekeeper.build import Services
+from gatekeeper.build.services import Services
 from gatekeeper.core.session import EndReason
 from tests.stack.whole import Whole, whole
 from tests.websocket.cases import CASES, Case

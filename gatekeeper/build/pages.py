@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.accounts.welcome import Welcomes
 from gatekeeper.audit.history import SignInHistory
-from gatekeeper.build_passwords import make_step_policy
+from gatekeeper.build.passwords import make_step_policy
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.origins import origin_of
@@ -20,7 +20,7 @@ from gatekeeper.settings import Settings
 from gatekeeper.settings.files import PICTURE_TYPES
 
 if TYPE_CHECKING:
-    from gatekeeper.build import Services
+    from gatekeeper.build.services import Services
 
 
 def make_branding(settings: Settings) -> Branding:

@@ -1,0 +1,111 @@
+"""The composition root: settings → objects. The only place that knows everything."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from gatekeeper.build.forward_auth import no_application
+from gatekeeper.build.gate import make_access_log, make_gate
+from gatekeeper.build.mail import make_sender
+from gatekeeper.build.report import task_failed
+from gatekeeper.build.services import Services
+from gatekeeper.build.upstream import make_upstream
+from gatekeeper.core.clock import Clock, SteadyClock
+from gatekeeper.core.errors import GatekeeperError
+from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
+from gatekeeper.core.tasks import TaskKeeper
+from gatekeeper.gate.lifespan import LifespanFailed, inner_lifespan
+from gatekeeper.gate.shell import Gate
+from gatekeeper.settings import Settings
+
+log = structlog.get_logger("gatekeeper")
+
+
+class Gatekeeper:
+    """The gate around `app` as an ASGI application, in any ASGI server.
+
+    Without `app`, `settings.upstream` is protected; with `upstream: none` there are only Gatekeeper's own
+    pages and its answers to other proxies. Services are made when the server sends lifespan.startup; the
+    application's own lifespan runs inside ours. Raises ValueError when there is neither an application nor
+    an upstream.
+    """
+
+    def __init__(self, app: ASGIApp | None, settings: Settings, *, clock: Clock | None = None) -> None:
+        if app is None and settings.upstream is None and not settings.forward_auth_only:
+            raise ValueError("upstream: is missing: there is no application to protect")
+        self.settings = settings
+        self._app = app
+        self._clock = clock or SteadyClock()
+        self._gate: Gate | None = None
+        self.services: Services | None = None
+        """Between start-up and shutdown."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif self._gate is None:
+            raise RuntimeError("the server must send lifespan.startup before the first request")
+        else:
+            await self._gate(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Services]:
+        """Open everything, and close it in reverse. Raises StoreUnavailable when the database cannot be."""
+        settings = self.settings
+        services = Services(settings, self._clock)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(services.hasher.close)
+            await services.db.open()
+            stack.push_async_callback(services.db.close)
+            await stack.enter_async_context(services.sessions)
+            sender = make_sender(
+                settings, services.db, services.outbox, services.audit, self._clock, task_failed
+            )
+            if sender is not None:
+                await stack.enter_async_context(sender.running())
+            app = self._app
+            if app is None and settings.forward_auth_only:
+                app = no_application
+            elif app is None:
+                upstream = make_upstream(settings)
+                stack.push_async_callback(upstream.aclose)
+                app = upstream
+            access = make_access_log(settings, self._clock)
+            if access is not None:
+                stack.callback(access.flush)
+            gate = make_gate(app, settings, services, self._clock, access, app_watches=self._app is None)
+            tasks = TaskKeeper(task_failed)
+            tasks.start(gate.run(), name="gate")
+            tasks.start(services.expiry.run(), name="reminders of expiring passwords")
+            stack.push_async_callback(tasks.close)
+            self.services, self._gate = services, gate
+            try:
+                yield services
+            finally:
+                self.services = self._gate = None
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
+        stage = "startup"
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                await stack.enter_async_context(self.running())
+                if self._app is not None:
+                    await stack.enter_async_context(inner_lifespan(self._app, scope))
+                await send({"type": "lifespan.startup.complete"})
+                await receive()  # lifespan.shutdown
+                stage = "shutdown"
+        except Exception as error:
+            expected = isinstance(error, GatekeeperError | LifespanFailed)
+            log.error("lifespan failed", stage=stage, error=str(error), exc_info=not expected)
+            await send({"type": f"lifespan.{stage}.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None) -> Gatekeeper:
+    """Gatekeeper as a reverse proxy in front of `settings.upstream`."""
+    return Gatekeeper(None, settings, clock=clock)
