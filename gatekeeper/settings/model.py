@@ -75,7 +75,7 @@ class Settings(Section):
     whoever comes through a unix socket."""
 
     upstream: UpstreamSettings | None = None
-    """The application to protect. `none` where another proxy carries the traffic and only asks (forward auth).
+    """The application to protect. `none` where another proxy carries the traffic and asks (forward auth).
     Left out only where Gatekeeper is a part of a Python application."""
 
     prefix: Annotated[str, AfterValidator(check_prefix)] = "/_gate"
@@ -207,7 +207,7 @@ class Settings(Section):
 
     @property
     def forward_auth_only(self) -> bool:
-        """Whether `upstream: none` was said: there are sign-in pages and answers to other proxies, no more."""
+        """Whether `upstream: none` was said: there are sign-in pages and answers to other proxies alone."""
         return self.upstream is None and "upstream" in self.model_fields_set
 
     @field_validator("upstream", mode="before")
