@@ -33,10 +33,14 @@ _CLAIMS = frozenset(
 _CLAIM_PREFIXES = (b"x-forwarded-", b"x-gatekeeper-", b"x-auth-request-")
 _METHOD_OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host"))
-_SEPARATORS = bytes.maketrans(b"_.", b"--")
+# Everything but letters and digits: lighttpd, for one, makes `_` of each of them on the way to CGI.
+_SEPARATORS = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else 0x2D for byte in range(256))
 
 _CACHE = b"cache-control"
 _PRIVATE = (_CACHE, b"private")
+_WIDER = frozenset((b"public", b"s-maxage", b"proxy-revalidate", b"private"))
+_FOR_CACHES = (b"cdn-cache-control", b"surrogate-control")
+"""Ends of names of fields that shared caches obey before Cache-Control (RFC 9213)."""
 _SET_COOKIE_LENGTH, _CACHE_CONTROL_LENGTH = len(b"set-cookie"), len(_CACHE)
 
 _KEEP, _DROP, _COOKIE, _CONNECTION = range(4)
@@ -44,7 +48,10 @@ _MEMO_LIMIT = 4096
 
 
 def normalise_name(name: bytes) -> bytes:
-    """The form under which header names collide behind CGI and WSGI: `Remote_User` is `remote-user`."""
+    """The form under which header names collide behind CGI and WSGI.
+
+    `Remote_User`, `Remote.User` and `Remote!User` are `remote-user`.
+    """
     return name.lower().translate(_SEPARATORS)
 
 
@@ -152,6 +159,8 @@ def answer_headers(
         elif private and len(pair[0]) == _CACHE_CONTROL_LENGTH and pair[0].lower() == b"cache-control":
             cache_control = pair[1] if cache_control is None else cache_control + b"," + pair[1]
             continue
+        elif private and len(pair[0]) > _CACHE_CONTROL_LENGTH and pair[0].lower().endswith(_FOR_CACHES):
+            continue
         kept.append(pair)
     if private:
         kept.append(_PRIVATE if cache_control is None else (_CACHE, private_cache_control(cache_control)))
@@ -163,10 +172,8 @@ def private_cache_control(value: bytes | None) -> bytes:
     """`value` made at least `private` (RFC 9111 section 5.2.2.7), its other directives kept."""
     if value is None:
         return b"private"
-    directives = [part.strip(b" \t") for part in value.split(b",")]
-    names = {directive.split(b"=", 1)[0].lower(): directive for directive in directives if directive}
-    if b"no-store" in names or names.get(b"private", b"").lower() == b"private":
-        return value
-    for name in (b"public", b"s-maxage", b"proxy-revalidate", b"private"):
-        names.pop(name, None)
-    return b", ".join([b"private", *names.values()])
+    directives = [part for part in (part.strip(b" \t") for part in value.split(b",")) if part]
+    kept = [part for part in directives if part.split(b"=", 1)[0].strip().lower() not in _WIDER]
+    if any(part.lower() == b"no-store" for part in kept):
+        return b", ".join(kept)
+    return b", ".join([b"private", *kept])

@@ -43,6 +43,11 @@ class Allow(NamedTuple):
     two_factor: float | None = None
     """How old the proof of a second factor may be, in seconds; ANY_TIME; None when none is needed."""
 
+    @property
+    def restrictive(self) -> bool:
+        """Whether some signed-in person does not pass."""
+        return self.deny or bool(self.roles) or bool(self.users) or self.two_factor is not None
+
 
 SIGNED_IN = Allow()
 PUBLIC = Allow(public=True)
@@ -77,12 +82,15 @@ _DEFAULT_ALLOW = Decision(Outcome.ALLOW, None)
 _DEFAULT_SIGN_IN = Decision(Outcome.SIGN_IN, None)
 
 
-def compile_glob(glob: str, *, case_insensitive: bool = False) -> re.Pattern[str]:
+def compile_glob(
+    glob: str, *, case_insensitive: bool = False, trailing_slash: bool = False
+) -> re.Pattern[str]:
     """A path glob as a pattern for `fullmatch`.
 
     `*` and `?` stop at a slash; `**` is a whole segment and stands for any number of them, none included:
     `/admin/**` is `/admin` itself and everything below. Every wildcard but the last of its kind is atomic,
-    so that no address can make matching slow. Raises ValueError with what is wrong, in words.
+    so that no address can make matching slow. With `trailing_slash`, `/private` is `/private/` too. Raises
+    ValueError with what is wrong, in words.
     """
     if not glob.startswith("/"):
         raise ValueError("a path begins with /")
@@ -105,7 +113,11 @@ def compile_glob(glob: str, *, case_insensitive: bool = False) -> re.Pattern[str
         body = "".join(map(_segment_pattern, block))
         last = index == len(blocks) - 1 and not open_end
         pattern += f"(?:/[^/]*)*{body}" if last else f"(?>(?:/[^/]*)*?{body})"
-    return re.compile(pattern + ("(?:/.*)?" if open_end else ""), re.DOTALL)
+    if open_end:
+        pattern += "(?:/.*)?"
+    elif trailing_slash and segments[-1] != "":
+        pattern += "/?"
+    return re.compile(pattern, re.DOTALL)
 
 
 def _segment_pattern(segment: str) -> str:
@@ -158,7 +170,8 @@ def make_rule(
     if path_regex is not None:
         pattern = compile_path_regex(path_regex, case_insensitive=case_insensitive)
     elif path is not None:
-        pattern = compile_glob(path, case_insensitive=case_insensitive)
+        # Many frameworks serve /private/ as /private: who may not have the one shall not have the other.
+        pattern = compile_glob(path, case_insensitive=case_insensitive, trailing_slash=allow.restrictive)
     upper = frozenset(method.upper() for method in methods) if methods is not None else None
     if upper is not None and "GET" in upper:
         upper |= {"HEAD"}  # HEAD is GET without the body (RFC 9110 section 9.3.2): no rule may differ

@@ -110,8 +110,8 @@ class Rule(Section):
     Left out: every host."""
 
     path: Glob | None = None
-    """Paths it is about: `*` and `?` stay within a segment, `**` is any number of whole segments.
-    Left out: every path."""
+    """Paths it is about: `*` and `?` stay within a segment, `**` is any number of whole segments. A rule that
+    keeps somebody out is about `/private/` too when it says `/private`. Left out: every path."""
 
     path_regex: Regex | None = None
     """The same as a regular expression that matches the whole path, in place of `path`."""

@@ -58,6 +58,11 @@ FORGED = [
     b"proxy",
     b"x-request-id",
     b"x-auth-request-user",
+    b"remote!user",
+    b"remote~groups",
+    b"x!forwarded-for",
+    b"x~real~ip",
+    b"proxy_authorization",
     b"content_length",
     b"transfer_encoding",
     b"transfer.encoding",
@@ -113,6 +118,10 @@ def test_method_overrides_go_when_rules_look_at_methods() -> None:
     assert forward(override, drop_overrides=True) == forward([], drop_overrides=True)
 
 
+SEPARATORS = "-_.!#$%&'*+^`|~"
+"""All token characters that are neither letter nor digit (RFC 9110 section 5.6.2)."""
+
+
 def spelled(name: str) -> st.SearchStrategy[bytes]:
     def spell(choices: list[int]) -> bytes:
         return "".join(
@@ -141,6 +150,16 @@ def test_no_header_set_lets_a_clients_identity_through(headers: list[tuple[bytes
         assert tuple(arrived) == identity
 
 
+def test_no_field_for_shared_caches_alone_leaves_with_a_protected_answer() -> None:
+    sent = [
+        (b"CDN-Cache-Control", b"max-age=9"),
+        (b"surrogate-control", b"x"),
+        (b"acme-cdn-cache-control", b"y"),
+    ]
+    assert answer_headers(sent, own_cookies=frozenset(), private=True) == [(b"cache-control", b"private")]
+    assert answer_headers(sent, own_cookies=frozenset(), private=False) == sent
+
+
 def test_the_application_cannot_set_our_cookies() -> None:
     own = NAMES.all_spellings()
     headers = [
@@ -162,6 +181,9 @@ def test_the_application_cannot_set_our_cookies() -> None:
         (b"max-age=5, s-maxage=9", b"private, max-age=5"),
         (b"no-cache", b"private, no-cache"),
         (b'private="set-cookie"', b"private"),
+        (b"private, public", b"private"),
+        (b"no-store=0, public, max-age=9", b"private, no-store=0, max-age=9"),
+        (b"no-store, s-maxage=9", b"no-store"),
     ],
 )
 def test_protected_answers_stay_out_of_shared_caches(before: bytes | None, after: bytes) -> None:

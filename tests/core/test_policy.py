@@ -76,6 +76,16 @@ def test_a_glob_that_means_nothing_is_an_error(glob: str) -> None:
         compile_glob(glob)
 
 
+def test_who_may_not_have_a_path_does_not_get_it_with_a_slash_at_its_end() -> None:
+    for allow in (NOBODY, make_allow(roles=["ops"]), make_allow(users=["bob"])):
+        rules = policy(("/private", None, allow), ("/*/x", None, allow))
+        for path in (b"/private", b"/private/", b"/a/x/"):
+            assert decide(rules, request(path), person(), 0.0).outcome >= Outcome.FORBIDDEN
+        assert decide(rules, request(b"/private/x/y"), person(), 0.0).outcome is Outcome.ALLOW
+    opened = policy(("/open", None, PUBLIC), ("/**", None, NOBODY))
+    assert decide(opened, request(b"/open/"), person(), 0.0).outcome is Outcome.DENY
+
+
 def test_no_address_makes_matching_slow() -> None:
     pattern = compile_glob("/**/a*a*a*a*a*a/**/b*b*b*b/**/c")
     began = time.process_time()
