@@ -1,0 +1,111 @@
+"""Settings → the gate and its access log."""
+
+from __future__ import annotations
+
+import sys
+
+from gatekeeper.build.forward_auth import make_forward_auth, no_application, pages_only
+from gatekeeper.build.pages import make_page_app
+from gatekeeper.build.report import report_error
+from gatekeeper.build.services import Services
+from gatekeeper.build.values import (
+    make_cookie_names,
+    make_identity_names,
+    make_rules,
+    make_secrets,
+)
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.headers import RequestHeaders
+from gatekeeper.core.hosts import OurHosts, TrustedProxies
+from gatekeeper.core.origins import origin_of
+from gatekeeper.core.policy import (
+    compile_glob,
+)
+from gatekeeper.core.protocols import ASGIApp
+from gatekeeper.core.target import Leniency
+from gatekeeper.gate.config import GateConfig
+from gatekeeper.gate.shell import Gate
+from gatekeeper.settings import Settings
+from gatekeeper.telemetry.access import AccessLog
+from gatekeeper.telemetry.health import healthz, make_readyz
+from gatekeeper.telemetry.logs import resolve_format
+
+
+def make_gate_config(settings: Settings) -> GateConfig:
+    """What the hot path needs, precomputed."""
+    upstream, cookies, policy = settings.upstream, make_cookie_names(settings), make_rules(settings)
+    leniency = Leniency()
+    if upstream is not None:
+        leniency = Leniency.of(frozenset(upstream.allow_in_path), case_insensitive=upstream.case_insensitive)
+    scheme = settings.public_scheme
+    return GateConfig(
+        prefix=settings.prefix,
+        scheme=scheme,
+        hosts=OurHosts([settings.public_host], scheme),
+        public_origins=frozenset([origin_of(settings.public_url)]),
+        proxies=TrustedProxies(settings.proxy_networks, trust_unix=settings.trust_unix),
+        policy=policy,
+        leniency=leniency,
+        cookies=cookies,
+        request_headers=RequestHeaders(
+            identity_names=[name for name in make_identity_names(settings) if name],
+            own_cookies=cookies.all_spellings(),
+            scheme=scheme,
+            drop_overrides=policy.uses_methods,
+        ),
+        background_paths=tuple(
+            compile_glob(path, case_insensitive=leniency.case_insensitive)
+            for path in settings.session.background_paths
+        ),
+    )
+
+
+def make_gate(
+    app: ASGIApp,
+    settings: Settings,
+    services: Services,
+    clock: Clock,
+    access: AccessLog | None,
+    *,
+    app_watches: bool,
+) -> Gate:
+    async def sessions_healthy() -> bool:
+        return services.sessions.healthy(clock())
+
+    config = make_gate_config(settings)
+    pages = make_page_app(
+        settings,
+        services,
+        clock,
+        secrets=make_secrets(settings),
+        cookies=make_cookie_names(settings),
+        report=report_error,
+    )
+    forward_auth = make_forward_auth(
+        config,
+        pages=pages,
+        guard=services.sessions,
+        clock=clock,
+        identity_names=frozenset(name for name in make_identity_names(settings) if name),
+        on_line=access,
+        on_error=report_error,
+    )
+    health = {"/healthz": healthz, "/readyz": make_readyz({"sessions": sessions_healthy})}
+    return Gate(
+        app,
+        pages=pages,
+        guard=services.sessions,
+        config=pages_only(config) if app is no_application else config,
+        clock=clock,
+        on_line=access,
+        on_error=report_error,
+        own=forward_auth | health,
+        app_watches=app_watches,
+    )
+
+
+def make_access_log(settings: Settings, clock: Clock) -> AccessLog | None:
+    """None when a level above "info" was asked for."""
+    if settings.log.level in ("warning", "error"):
+        return None
+    return AccessLog(sys.stderr, resolve_format(settings.log.format, sys.stderr), clock)

@@ -1,0 +1,103 @@
+"""The services of one running process."""
+
+from __future__ import annotations
+
+import structlog
+
+from gatekeeper.accounts.admin_link import AdministratorLink
+from gatekeeper.accounts.devices import Devices
+from gatekeeper.accounts.hashing import PasswordHasher
+from gatekeeper.accounts.lockout import Lockout, LockoutPolicy
+from gatekeeper.accounts.rates import Rates
+from gatekeeper.accounts.sign_in import SignIn
+from gatekeeper.accounts.steps import make_next_step
+from gatekeeper.accounts.unlock import Unlock
+from gatekeeper.audit.log import AuditLog
+from gatekeeper.build.mail import make_links, make_outbox
+from gatekeeper.build.passwords import PasswordServices, make_step_policy
+from gatekeeper.build.report import task_failed
+from gatekeeper.build.second_factor import make_second_factors
+from gatekeeper.build.values import (
+    make_identity_names,
+    make_rate_limits,
+    make_secrets,
+    make_timeouts,
+)
+from gatekeeper.core.clock import Clock
+from gatekeeper.core.identity import header_maker
+from gatekeeper.sessions.invalidation import SqlInvalidations
+from gatekeeper.sessions.manager import SessionManager
+from gatekeeper.sessions.sql import SqlSessionStore
+from gatekeeper.settings import Settings
+from gatekeeper.storage.engine import Database
+
+
+class Services:
+    """The objects of one running process, made inside its event loop."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.db = Database(settings.database, data_dir=settings.data_dir)
+        self.audit = AuditLog(self.db, clock, structlog.get_logger("gatekeeper.audit"))
+        self.outbox = make_outbox(settings, self.db, clock)
+        self.links = make_links(settings)
+        self.hasher = PasswordHasher()
+        secrets = make_secrets(settings)
+        self.devices = Devices(clock)
+        self.rates = Rates(self.audit, clock, secret=secrets[0], limits=make_rate_limits(settings))
+        self.lockout = Lockout(
+            LockoutPolicy(settings.lockout.attempts, settings.lockout.unlock_seconds),
+            clock,
+            devices=self.devices,
+            audit=self.audit,
+            outbox=self.outbox,
+            links=self.links,
+        )
+        self.unlock = Unlock(self.db, self.lockout, clock)
+        self.sign_in = SignIn(
+            self.db,
+            self.hasher,
+            self.audit,
+            clock,
+            lockout=self.lockout,
+            rates=self.rates,
+            devices=self.devices,
+            outbox=self.outbox,
+        )
+        passwords = PasswordServices(
+            settings,
+            db=self.db,
+            hasher=self.hasher,
+            audit=self.audit,
+            outbox=self.outbox,
+            links=self.links,
+            lockout=self.lockout,
+            rates=self.rates,
+            clock=clock,
+        )
+        self.users = passwords.users
+        self.password_changes = passwords.changes
+        self.recovery = passwords.recovery
+        self.invitations = passwords.invitations
+        self.expiry = passwords.expiry
+        self.second_factors = make_second_factors(
+            settings,
+            db=self.db,
+            audit=self.audit,
+            outbox=self.outbox,
+            lockout=self.lockout,
+            rates=self.rates,
+            devices=self.devices,
+            clock=clock,
+        )
+        self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
+        self.sessions = SessionManager(
+            SqlSessionStore(self.db),
+            self.users,
+            secrets=make_secrets(settings),
+            timeouts=make_timeouts(settings),
+            next_step=make_next_step(make_step_policy(settings)),
+            headers_for=header_maker(make_identity_names(settings)),
+            clock=clock,
+            invalidations=SqlInvalidations(self.db, on_error=task_failed),
+            on_error=task_failed,
+        )

@@ -1,0 +1,88 @@
+"""Settings → plain values: names, times, rules, rates."""
+
+from __future__ import annotations
+
+from gatekeeper.accounts.rates import Attempt, Limits, Rate
+from gatekeeper.core.cookies import CookieNames
+from gatekeeper.core.identity import IdentityNames
+from gatekeeper.core.policy import (
+    NOBODY,
+    PUBLIC,
+    SIGNED_IN,
+    Allow,
+    Policy,
+    make_allow,
+    make_policy,
+    make_rule,
+)
+from gatekeeper.core.session import Timeouts
+from gatekeeper.settings import Settings
+from gatekeeper.settings.lockout import CodeRates, MailRates, PasswordRates, parse_rate
+from gatekeeper.settings.rules import Access, Word
+
+_WORDS: dict[Word, Allow] = {"public": PUBLIC, "signed_in": SIGNED_IN, "deny": NOBODY}
+
+
+def make_secrets(settings: Settings) -> list[str]:
+    return [secret.get_secret_value() for secret in settings.secrets]
+
+
+def make_identity_names(settings: Settings) -> IdentityNames:
+    identity = settings.identity
+    return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
+
+
+def make_timeouts(settings: Settings) -> Timeouts:
+    """How long sessions last."""
+    session = settings.session
+    return Timeouts(
+        idle=session.idle_timeout,
+        absolute=session.absolute_timeout,
+        remember=session.remember if session.remember_me else 0.0,
+        remember_max=session.remember_max,
+    )
+
+
+def make_rules(settings: Settings) -> Policy:
+    """The operator's rules, compiled."""
+    case_insensitive = settings.upstream is not None and settings.upstream.case_insensitive
+    compiled = []
+    for rule in settings.rules:
+        allow = rule.allow
+        who = (
+            make_allow(roles=allow.roles, users=allow.users, two_factor=allow.two_factor)
+            if isinstance(allow, Access)
+            else _WORDS[allow]
+        )
+        compiled.append(
+            make_rule(
+                rule.path,
+                rule.methods,
+                who,
+                path_regex=rule.path_regex,
+                hosts=rule.host,
+                networks=rule.networks,
+                scheme=settings.public_scheme,
+                case_insensitive=case_insensitive,
+            )
+        )
+    return make_policy(compiled)
+
+
+def make_rate_limits(settings: Settings) -> dict[Attempt, Limits]:
+    """How often what may be tried."""
+
+    def limits(section: PasswordRates | CodeRates | MailRates) -> Limits:
+        written = (section.client, section.account, section.total)
+        return Limits(*(Rate(*found) if (found := parse_rate(text)) else None for text in written))
+
+    rates = settings.rate_limits
+    return {
+        Attempt.PASSWORD: limits(rates.passwords),
+        Attempt.CODE: limits(rates.codes),
+        Attempt.MAIL: limits(rates.mails),
+    }
+
+
+def make_cookie_names(settings: Settings) -> CookieNames:
+    return CookieNames.make(settings.session.cookie_name, secure=settings.secure)
