@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.clock import Clock
 from gatekeeper.storage import tables
+from gatekeeper.storage.commits import after_commit
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -51,8 +53,8 @@ class AuditLog:
         """Write one row and one line.
 
         Raises `StoreUnavailable`, and `ValueError` for a detail that is named like a secret.
-        With `conn` the row stands or falls with the caller's transaction: record last, just before its end,
-        because the line is written at once. `login` is that of an account that exists; what somebody typed
+        With `conn` (of `Database.begin`) row and line stand or fall with the caller's transaction: the line
+        is written when that is committed. `login` is that of an account that exists; what somebody typed
         into the login field may be a password and stays out.
         """
         event = {
@@ -66,12 +68,9 @@ class AuditLog:
             "details": _checked(details or {}),
         }
         statement = sa.insert(tables.audit_events).values(event)
-        if conn is not None:
-            await conn.execute(statement)
-        else:
-            async with self._db.begin() as own:
-                await own.execute(statement)
-        self._emit.info("audit", **event)
+        async with contextlib.nullcontext(conn) if conn is not None else self._db.begin() as within:
+            await within.execute(statement)
+            after_commit(within, lambda: self._emit.info("audit", **event))
 
 
 def _checked(details: Mapping[str, Detail]) -> dict[str, Detail]:

@@ -14,6 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gatekeeper.core.errors import StoreUnavailable
+from gatekeeper.storage.commits import take_waiting
 from gatekeeper.storage.errors import FOREIGN, translate, unusable
 from gatekeeper.storage.migrate import migrate
 from gatekeeper.storage.revocations import Revocation, take_announced
@@ -87,16 +88,19 @@ class Database:
             self._writer = asyncio.current_task()
             with _translated():
                 async with (self._durable if durable else self._quick).connect() as conn:
-                    take_announced(conn)
+                    take_announced(conn)  # of a transaction that was rolled back
+                    take_waiting(conn)
                     async with conn.begin():
                         yield conn
-                    announced = take_announced(conn)
+                    announced, waiting = take_announced(conn), take_waiting(conn)
         finally:
             self._writer = None
             self._writing.release()
         if announced:
             for subscriber in list(self._subscribers):
                 subscriber(announced)
+        for call in waiting:
+            call()
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

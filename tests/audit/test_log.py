@@ -8,11 +8,13 @@ import json
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from gatekeeper.accounts.errors import AccountError, InvalidCredentials
 from gatekeeper.audit.events import EventKind
 from gatekeeper.audit.log import AuditLog
+from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.storage import tables
 from tests.accounts.support import BY, LOGIN, World, tell
 
@@ -67,6 +69,33 @@ def test_a_row_in_the_callers_transaction_falls_with_it(tmp_path: Path) -> None:
                 await w.audit.record(EventKind.USER_ADDED, conn=conn)
                 raise ZeroDivisionError
         assert await w.rows(tables.audit_events) == []
+        await w.audit.record(EventKind.SIGNED_OUT)
+        assert [line["kind"] for line in w.lines.seen] == ["sign_out"], "and so does its line"
+
+    tell(tmp_path, story)
+
+
+def test_a_line_is_written_when_its_row_is_committed_and_not_before(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        async with w.db.begin() as conn:
+            await w.audit.record(EventKind.USER_ADDED, conn=conn)
+            await w.audit.record(EventKind.USER_INVITED, conn=conn)
+            assert w.lines.seen == []
+        assert [line["kind"] for line in w.lines.seen] == ["user.added", "user.invited"]
+
+    tell(tmp_path, story)
+
+
+def test_a_full_disk_leaves_no_line_about_what_did_not_happen(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        async with w.db.begin() as conn:
+            pages = await conn.scalar(sa.text("PRAGMA page_count"))
+            await conn.execute(sa.text(f"PRAGMA max_page_count={pages}"))
+        with pytest.raises(StoreUnavailable, match="full"):
+            async with w.db.begin() as conn:
+                await w.audit.record(EventKind.USER_ADDED, conn=conn)
+                await conn.execute(sa.insert(tables.facts).values(name="big", value="v" * 100_000, at=1.0))
+        assert w.lines.seen == []
 
     tell(tmp_path, story)
 
