@@ -61,7 +61,8 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1), os.fstat(file.fileno())
     except OSError as error:
-        raise SettingsError([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
+        message = f"cannot be read: {error.strerror}; name the configuration file with --config"
+        raise SettingsError([Problem(str(path), 0, 0, "", message)]) from error
 
 
 def _finish(

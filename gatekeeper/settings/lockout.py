@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StrictInt, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, WithJsonSchema
 
 from gatekeeper.settings.base import Section
 from gatekeeper.settings.units import parse_duration
@@ -14,6 +14,8 @@ NEVER = "never"
 UNLIMITED = "unlimited"
 _RATE = re.compile(r"([0-9]{1,7})/([0-9.]{1,12}(?:ms|s|m|h|d))\Z")
 _LONGEST = "365d"
+_NO_RATE = f"must be a number, a slash and a duration, such as 50/5m, or {UNLIMITED}"
+_NO_UNLOCK_AFTER = f"must be a duration such as 30m, or {NEVER}"
 
 
 def parse_rate(text: str) -> tuple[int, float] | None:
@@ -22,7 +24,7 @@ def parse_rate(text: str) -> tuple[int, float] | None:
         return None
     found = _RATE.match(text)
     if found is None:
-        raise ValueError(f"must be a number, a slash and a duration, such as 50/5m, or {UNLIMITED}")
+        raise ValueError(_NO_RATE)
     attempts, period = int(found[1]), parse_duration(found[2])
     if attempts < 1 or not 1.0 <= period <= parse_duration(_LONGEST):
         raise ValueError(f"must be at least one in a duration between 1s and {_LONGEST}; or {UNLIMITED}")
@@ -34,19 +36,42 @@ def _check_rate(text: str) -> str:
     return text
 
 
+def _rate_is_text(value: Any) -> Any:
+    if not isinstance(value, str):  # 50: "put it in quotes" would lead to the next error
+        raise ValueError(_NO_RATE)
+    return value
+
+
+def _unlock_after_is_text(value: Any) -> Any:
+    if not isinstance(value, str):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        raise ValueError(_NO_UNLOCK_AFTER + (f"; did you mean {value}m?" if whole and value > 0 else ""))
+    return value
+
+
 def _check_unlock_after(text: str) -> str:
-    if text != NEVER and not 1.0 <= parse_duration(text) <= parse_duration(_LONGEST):
+    if text == NEVER:
+        return text
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        raise ValueError(
+            _NO_UNLOCK_AFTER + (f"; did you mean {text}m?" if text.isdecimal() else "")
+        ) from None
+    if not 1.0 <= seconds <= parse_duration(_LONGEST):
         raise ValueError(f"must be {NEVER}, or between 1s and {_LONGEST}")
     return text
 
 
 RateText = Annotated[
     str,
+    BeforeValidator(_rate_is_text, json_schema_input_type=str),
     AfterValidator(_check_rate),
     WithJsonSchema({"type": "string", "pattern": r"^(unlimited|[0-9]{1,7}/[0-9]+(\.[0-9]+)?(ms|s|m|h|d))$"}),
 ]
 UnlockAfter = Annotated[
     str,
+    BeforeValidator(_unlock_after_is_text, json_schema_input_type=str),
     AfterValidator(_check_unlock_after),
     WithJsonSchema({"type": "string", "pattern": r"^(never|[0-9]+(\.[0-9]+)?(ms|s|m|h|d))$"}),
 ]

@@ -26,6 +26,14 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
     return event
 
 
+def _drop_repetition(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """uvicorn says its messages twice, the second time with escape codes and unfilled places."""
+    event.pop("color_message", None)
+    return event
+
+
 def resolve_format(chosen: Format, stream: TextIO) -> Literal["json", "console"]:
     """`auto`: readable on a terminal, JSON everywhere else."""
     if chosen != "auto":
@@ -40,6 +48,7 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _drop_repetition,
         redact,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]

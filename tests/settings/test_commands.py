@@ -49,7 +49,8 @@ def test_every_error_is_a_line_on_standard_error(tmp_path: Path) -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     result = run(check, "--config", str(tmp_path / "no.yaml"))
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"{tmp_path}/no.yaml: cannot be read: No such file or directory")
+    message = "cannot be read: No such file or directory; name the configuration file with --config"
+    assert result.stderr.startswith(f"{tmp_path}/no.yaml: {message}")
 
 
 def test_the_schema_is_printed_as_json() -> None:

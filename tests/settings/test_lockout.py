@@ -32,6 +32,23 @@ def test_what_is_no_time_to_unlock_after_is_refused(value: object) -> None:
     assert [problem.key for problem in caught.value.problems] == ["lockout.unlock_after"]
 
 
+@pytest.mark.parametrize(
+    ("value", "hint"), [(30, "; did you mean 30m?"), ("30", "; did you mean 30m?"), ("soon", ""), (True, "")]
+)
+def test_how_a_time_to_unlock_after_is_written_is_said_at_once(value: object, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        made(lockout={"unlock_after": value})
+    assert caught.value.problems[0].message == f"must be a duration such as 30m, or never{hint}"
+
+
+@pytest.mark.parametrize("value", [50, "50", 2.5])
+def test_how_a_rate_is_written_is_said_at_once(value: object) -> None:
+    with pytest.raises(SettingsError) as caught:
+        made(rate_limits={"passwords": {"client": value}})
+    message = "must be a number, a slash and a duration, such as 50/5m, or unlimited"
+    assert caught.value.problems[0].message == message
+
+
 @pytest.mark.parametrize("value", [0, -1, 101, "5", 2.5, True])
 def test_what_is_no_number_of_attempts_is_refused(value: object) -> None:
     with pytest.raises(SettingsError):

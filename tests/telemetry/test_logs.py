@@ -46,6 +46,15 @@ def test_a_traceback_shows_no_local_variables(form: Literal["json", "console"]) 
     assert CANARY not in stream.getvalue()
 
 
+def test_uvicorns_messages_are_said_once() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    coloured = {"color_message": "Started server process [\x1b[36m%d\x1b[0m]"}
+    logging.getLogger("uvicorn.error").info("Started server process [%d]", 7, extra=coloured)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], "color_message" in line) == ("Started server process [7]", False)
+
+
 @pytest.mark.parametrize("key", ["password", "token", "Cookie", "authorization", "code"])
 def test_a_value_under_a_secrets_name_is_taken_out(key: str) -> None:
     stream = io.StringIO()
