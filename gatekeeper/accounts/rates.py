@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import math
 from collections.abc import Mapping
 from enum import StrEnum
@@ -20,6 +19,7 @@ from sqlalchemy.dialects.sqlite import insert
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import RateLimited
+from gatekeeper.core.networks import network_of
 from gatekeeper.storage.tables import rates
 
 if TYPE_CHECKING:
@@ -164,19 +164,3 @@ class Rates:
     def _bucket(self, what: Attempt, scope: str, subject: str) -> bytes:
         text = f"{what.value} {scope} {subject}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, text, "sha256")[:16]
-
-
-def network_of(client: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 that an IPv6 customer has to themselves.
-
-    Whatever is no address (a unix socket) is one client.
-    """
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.IPv6Address(int(address) >> 64 << 64))
-    return str(address)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import sqlalchemy as sa
 
 from gatekeeper.audit.events import EventKind
+from gatekeeper.audit.sparing import Sparing
 from gatekeeper.core.clock import Clock
 from gatekeeper.storage import tables
 from gatekeeper.storage.commits import after_commit
@@ -24,6 +25,10 @@ _SECRET_WORDS = frozenset("password passwd pwd token secret cookie code codes ha
 _MAX_TEXT = 512
 
 
+OF_STRANGERS = (EventKind.FORM_REFUSED, EventKind.ADMINISTRATOR_LINK_REFUSED)
+"""What anybody can cause by one cheap request: recorded at a limited rate, with a count of the others."""
+
+
 class Emit(Protocol):
     """The part of a structlog logger that is used."""
 
@@ -37,6 +42,7 @@ class AuditLog:
         self._db = db
         self._clock = clock
         self._emit = emit
+        self._sparing = {kind: Sparing(clock) for kind in OF_STRANGERS}
 
     async def record(
         self,
@@ -56,7 +62,37 @@ class AuditLog:
         With `conn` (of `Database.begin`) row and line stand or fall with the caller's transaction: the line
         is written when that is committed. `login` is that of an account that exists; what somebody typed
         into the login field may be a password and stays out.
+
+        Of the kinds `OF_STRANGERS` only some a minute are recorded; the next one that is tells in its details
+        how many were `not_recorded` before it.
         """
+        sparing = self._sparing.get(kind)
+        if sparing is None:
+            await self._write(kind, user_id, login, actor, client, request_id, details or {}, conn)
+            return
+        if not sparing.allows(client):
+            return
+        missed = sparing.take_not_recorded()
+        more = {"not_recorded": missed} if missed else {}
+        try:
+            await self._write(
+                kind, user_id, login, actor, client, request_id, {**(details or {}), **more}, conn
+            )
+        except BaseException:
+            sparing.give_back(missed + 1)
+            raise
+
+    async def _write(
+        self,
+        kind: EventKind,
+        user_id: int | None,
+        login: str,
+        actor: str,
+        client: str,
+        request_id: str,
+        details: Mapping[str, Detail],
+        conn: AsyncConnection | None,
+    ) -> None:
         event = {
             "at": self._clock(),
             "kind": kind.value,
@@ -65,7 +101,7 @@ class AuditLog:
             "actor": _storable(actor),
             "client": _storable(client),
             "request_id": _storable(request_id),
-            "details": _checked(details or {}),
+            "details": _checked(details),
         }
         statement = sa.insert(tables.audit_events).values(event)
         async with contextlib.nullcontext(conn) if conn is not None else self._db.begin() as within:

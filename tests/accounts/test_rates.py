@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.accounts.errors import InvalidCredentials
-from gatekeeper.accounts.rates import DEFAULTS, Attempt, Limits, Rate, Rates, network_of
+from gatekeeper.accounts.rates import DEFAULTS, Attempt, Limits, Rate, Rates
 from gatekeeper.core.errors import RateLimited
+from gatekeeper.core.networks import network_of
 from gatekeeper.settings import make_settings
 from gatekeeper.storage import tables
 from tests.accounts.support import LOGIN, OTHER_PASSWORD, PASSWORD, SECRET, World, tell

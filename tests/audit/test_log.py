@@ -135,6 +135,66 @@ def test_a_detail_named_like_a_secret_is_a_mistake_in_the_program(tmp_path: Path
     tell(tmp_path, story)
 
 
+@pytest.mark.parametrize("kind", [EventKind.FORM_REFUSED, EventKind.ADMINISTRATOR_LINK_REFUSED])
+def test_a_flood_of_one_stranger_is_written_as_a_few_rows_and_a_number(
+    tmp_path: Path, kind: EventKind
+) -> None:
+    async def story(w: World) -> None:
+        for number in range(200):
+            await w.audit.record(kind, client=f"2001:db8:1:2::{number:x}")
+        assert await w.kinds() == [kind.value] * 10
+        assert len(w.lines.seen) == 10
+        await w.audit.record(kind, client="192.0.2.9", details={"why": "foreign"})
+        last = (await w.rows(tables.audit_events))[-1]
+        assert last["details"] == {"why": "foreign", "not_recorded": 190}
+        w.now += 6.0
+        await w.audit.record(kind, client="2001:db8:1:2::1")
+        last = (await w.rows(tables.audit_events))[-1]
+        assert (last["client"], last["details"]) == ("2001:db8:1:2::1", {})
+
+    tell(tmp_path, story)
+
+
+def test_a_flood_takes_no_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(w: World) -> None:
+        for number in range(100):
+            await w.audit.record(EventKind.FORM_REFUSED, client=f"192.0.2.{number}")
+        assert len(await w.kinds()) == 60, "in all"
+        monkeypatch.setattr(w.db, "begin", None)
+        await w.audit.record(EventKind.FORM_REFUSED, client="192.0.2.200")
+
+    tell(tmp_path, story)
+
+
+def test_what_strangers_cause_keeps_nothing_else_out_of_the_log(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        for _ in range(20):
+            await w.audit.record(EventKind.FORM_REFUSED, client="192.0.2.9")
+            await w.audit.record(EventKind.SIGNED_OUT, client="192.0.2.9")
+        await w.audit.record(EventKind.ADMINISTRATOR_LINK_REFUSED, client="192.0.2.9")
+        kinds = await w.kinds()
+        assert kinds.count("sign_out") == 20
+        assert kinds[-1] == "administrator_link.refused"
+
+    tell(tmp_path, story)
+
+
+def test_what_could_not_be_written_is_counted_with_the_next_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(w: World) -> None:
+        for _ in range(12):
+            await w.audit.record(EventKind.FORM_REFUSED, client="192.0.2.1")
+        with monkeypatch.context() as broken:
+            broken.setattr(w.db, "_open", False)
+            with pytest.raises(StoreUnavailable):
+                await w.audit.record(EventKind.FORM_REFUSED, client="192.0.2.2")
+        await w.audit.record(EventKind.FORM_REFUSED, client="192.0.2.3")
+        assert (await w.rows(tables.audit_events))[-1]["details"] == {"not_recorded": 3}
+
+    tell(tmp_path, story)
+
+
 def test_canary_no_password_or_token_reaches_rows_lines_or_the_database_file(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         first, second, wrong = "canary-first-7Qx", "canary-second-8Rz", "canary-wrong-9Sy"
