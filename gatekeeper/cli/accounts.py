@@ -51,8 +51,13 @@ class Accounts:
         self.expiry = services.expiry
 
 
-def with_accounts(config: Path, work: Callable[[Accounts], Coroutine[Any, Any, T]]) -> T:
-    """Run `work` with the services of `config`; an expected error is one line and exit code 1."""
+def with_accounts(
+    config: Path, work: Callable[[Accounts], Coroutine[Any, Any, T]], *, create: bool = False
+) -> T:
+    """Run `work` with the services of `config`; an expected error is one line and exit code 1.
+
+    `create` makes the database when there is none; otherwise that is an error.
+    """
 
     async def opened(settings: Settings, db: Database) -> T:
         hasher = PasswordHasher()
@@ -62,7 +67,7 @@ def with_accounts(config: Path, work: Callable[[Accounts], Coroutine[Any, Any, T
             hasher.close()
 
     # What is mailed waits encrypted under the secret, so there must be one from the first command on.
-    return with_database(config, opened, create=True)
+    return with_database(config, opened, create=create, secret=True)
 
 
 async def existing(users: Users, login: str) -> UserRecord:

@@ -22,6 +22,7 @@ from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import GatekeeperError
 from gatekeeper.settings import Settings, SettingsError, load_settings
 from gatekeeper.storage.engine import Database
+from gatekeeper.storage.sqlite import file_of
 
 T = TypeVar("T")
 
@@ -39,10 +40,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def settings_from(config: Path, *, serving: bool = False, create: bool = False) -> Settings:
     """The settings in `config`; every problem on a line of its own and exit code 1 when there are any.
 
-    `serving` and `create` make the secret when there is none yet; `serving` needs an upstream, too.
+    `serving` and `create` make the secret when there is none yet; `serving` needs an upstream and the files
+    of `tls`, too.
     """
     try:
-        return load_settings(config, os.environ, create=serving or create, needs_upstream=serving)
+        return load_settings(
+            config, os.environ, create=serving or create, needs_upstream=serving, needs_tls=serving
+        )
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
@@ -50,10 +54,22 @@ def settings_from(config: Path, *, serving: bool = False, create: bool = False) 
 
 
 def with_database(
-    config: Path, work: Callable[[Settings, Database], Coroutine[Any, Any, T]], *, create: bool = False
+    config: Path,
+    work: Callable[[Settings, Database], Coroutine[Any, Any, T]],
+    *,
+    create: bool = False,
+    secret: bool = False,
 ) -> T:
-    """Run `work` on the opened database of `config`; an expected error is one line and exit code 1."""
-    settings = settings_from(config, create=create)
+    """Run `work` on the opened database of `config`; an expected error is one line and exit code 1.
+
+    `create` makes an installation where there is none. All else refuses then and makes nothing: whoever
+    mistyped `data_dir` would be told that there are no accounts. `secret` makes a missing secret, too.
+    """
+    settings = settings_from(config)
+    if not create:
+        _check_present(settings)
+    if create or secret:
+        settings = settings_from(config, create=True)
 
     async def opened() -> T:
         db = Database(settings.database, data_dir=settings.data_dir)
@@ -68,6 +84,17 @@ def with_database(
             return asyncio.run(opened())
     except GatekeeperError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _check_present(settings: Settings) -> None:
+    _, path = file_of(settings.database, settings.data_dir)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        key = "database" if "database" in settings.model_fields_set else "data_dir"
+        raise click.ClickException(f"no database at {path}; is {key} right?") from error
+    except OSError as error:
+        raise click.ClickException(f"the database {path} cannot be opened: {error.strerror}") from error
 
 
 @contextlib.contextmanager

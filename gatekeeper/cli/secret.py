@@ -8,7 +8,15 @@ from pathlib import Path
 import click
 
 from gatekeeper.audit.events import EventKind
-from gatekeeper.cli.common import audit_log, config_option, json_option, operator, print_json, with_database
+from gatekeeper.cli.common import (
+    audit_log,
+    config_option,
+    json_option,
+    operator,
+    print_json,
+    settings_from,
+    with_database,
+)
 from gatekeeper.factors import totp
 from gatekeeper.mail import outbox
 from gatekeeper.settings import Settings
@@ -41,8 +49,6 @@ def rotate(config: Path, as_json: bool) -> None:
 
     async def work(settings: Settings, db: Database) -> tuple[int, list[Resealed]]:
         secrets = [one.get_secret_value() for one in settings.secrets]
-        if not secrets:
-            raise click.ClickException("there is no secret yet: it is made at the first start")
         results = [await reseal(db, sealed, secrets) for sealed in SEALED]
         by = operator()
         await audit_log(db, time.time).record(
@@ -56,6 +62,8 @@ def rotate(config: Path, as_json: bool) -> None:
         )
         return len(secrets), results
 
+    if not settings_from(config).secrets:
+        raise click.ClickException("there is no secret yet: it is made at the first start")
     number, results = with_database(config, work)
     if as_json:
         print_json([result._asdict() for result in results])

@@ -114,7 +114,7 @@ def add(
             await send_invitation(accounts, added)
         return added, password if generates and password else ""
 
-    added, generated = with_accounts(config, work)
+    added, generated = with_accounts(config, work, create=True)
     shown = {"first_password": generated} if generated else {}
     _say(added, "Invited" if invited else "Added", as_json, **shown)
     if generated and not as_json:

@@ -85,4 +85,4 @@ def _run(
             raise AccountError("unknown_user", f"there is no account {login}")
         return _Done(user, await work(reset, user), settings.two_factor.mode)
 
-    return with_database(config, opened, create=True)
+    return with_database(config, opened, secret=True)

@@ -21,10 +21,10 @@ MAX_LOGO_BYTES = 200_000
 MAX_SLIDE_BYTES = 500_000
 
 
-def file_problems(settings: Settings) -> dict[Loc, str]:
-    """What is wrong with the files, by the key that names each."""
+def file_problems(settings: Settings, *, tls: bool = True) -> dict[Loc, str]:
+    """What is wrong with the files, by the key that names each; those of `tls` with `tls` alone."""
     problems: dict[Loc, str] = {}
-    if settings.tls is not None:
+    if tls and settings.tls is not None:
         _check_tls(settings.tls.cert_file, settings.tls.key_file, problems)
     if settings.upstream is not None and settings.upstream.ca_file is not None:
         _check_authority(settings.upstream.ca_file, ("upstream", "ca_file"), problems)

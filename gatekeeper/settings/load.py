@@ -23,12 +23,18 @@ _SECRETS: tuple[Loc, ...] = (("secret",), ("mail", "smtp", "password"))
 
 
 def load_settings(
-    path: Path, environ: Mapping[str, str], *, create: bool = True, needs_upstream: bool = True
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    create: bool = True,
+    needs_upstream: bool = True,
+    needs_tls: bool = True,
 ) -> Settings:
     """Read `path`, override from `environ`, check everything, and find or make the secret.
 
     With `create` false nothing is written: a secret that is not there yet stays absent. `needs_upstream`
-    false is for Gatekeeper around a Python application. Raises `SettingsError` with all problems.
+    false is for Gatekeeper around a Python application. `needs_tls` false is for who does not serve, and
+    may not be allowed to read the key. Raises `SettingsError` with all problems.
     """
     raw, status = _read(path)
     document = read_document(raw, str(path))
@@ -36,7 +42,7 @@ def load_settings(
     for loc in _SECRETS:
         if _stands_in(document.data, loc) and (complaint := open_to_others(path, status)):
             extra[loc] = f"a secret stands in here, but {complaint}"
-    return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream)
+    return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream, needs_tls)
 
 
 def make_settings(
@@ -44,7 +50,7 @@ def make_settings(
 ) -> Settings:
     """The same from a mapping, for code: keys and values as in the YAML. Raises `SettingsError`."""
     document = Document("", data=dict(data))
-    return _finish(document, (base or Path.cwd()).absolute(), {}, {}, create, needs_upstream)
+    return _finish(document, (base or Path.cwd()).absolute(), {}, {}, create, needs_upstream, True)
 
 
 def _stands_in(data: Mapping[str, Any], loc: Loc) -> bool:
@@ -72,6 +78,7 @@ def _finish(
     extra: dict[Loc, str],
     create: bool,
     needs_upstream: bool,
+    needs_tls: bool,
 ) -> Settings:
     override(document, environ)
     if needs_upstream and "upstream" not in document.data:
@@ -81,7 +88,7 @@ def _finish(
     for loc, message in extra.items():
         document.problems.setdefault(loc, locate(document, loc, message))
     settings = validate(document, base)
-    late: dict[Loc, str] = file_problems(settings)
+    late: dict[Loc, str] = file_problems(settings, tls=needs_tls)
     mail = _mail(settings, late)
     found = _secrets(settings, late, create=create and not late)
     if late:
