@@ -1,7 +1,8 @@
 """How often something may be tried: per client network, per account, and in all. ASVS 5.0 V6.3.1.
 
 Each limit is a bucket that holds some attempts and fills again evenly over a period (GCRA: one number a
-bucket). A bucket is a row that one statement checks and changes, so every process counts the same.
+bucket). A bucket is a row that one statement checks and changes, so every process counts the same. What
+the database refused is remembered until it can be otherwise: a flood of attempts is not one of transactions.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _SWEEP_EVERY = 256
 """Attempts between two sweeps of buckets that are full again."""
+_REMEMBERED = 4096
+"""Empty buckets that are remembered."""
 
 
 class Attempt(StrEnum):
@@ -82,6 +85,19 @@ class Rates:
         self._key = hashlib.sha256(b"gatekeeper rates " + secret.encode("utf-8")).digest()
         self._limits = limits
         self._taken = 0
+        self._empty: dict[bytes, float] = {}
+        """Until when (epoch seconds) a bucket holds none: nothing but time fills it, in whatever process."""
+
+    def check(self, what: Attempt, *, account: str, client: str = "", device: bytes | None = None) -> None:
+        """Raise `RateLimited` where `take` did and still must. Counts nothing and asks no database."""
+        now = self._clock()
+        for scope, rate, subject in self._wanted(what, account, client, device):
+            if rate is None:
+                continue
+            bucket = self._bucket(what, scope, subject)
+            wait = self._empty.get(bucket, now) - now
+            if 0.0 < wait <= rate.period:  # longer only when the clock was set back: the database knows how
+                raise RateLimited(max(1, math.ceil(wait)))
 
     async def take(
         self,
@@ -100,20 +116,11 @@ class Rates:
         attempts elsewhere keep the owner out. Raises `RateLimited`, `StoreUnavailable`; the caller lets
         `RateLimited` end its transaction, so that an attempt that was refused counts nowhere.
         """
-        limits = self._limits[what]
-        if device is not None:
-            wanted = [("device", limits.account, device.hex() + account)]
-        else:
-            wanted = [
-                ("total", limits.total, ""),
-                ("client", limits.client, network_of(client)),
-                ("account", limits.account, account),
-            ]
         now = self._clock()
         await self._sweep(conn, now)
         reached = [
             scope
-            for scope, rate, subject in wanted
+            for scope, rate, subject in self._wanted(what, account, client, device)
             if rate is not None and await self._take(conn, self._bucket(what, scope, subject), rate, now)
         ]
         if reached:
@@ -124,6 +131,19 @@ class Rates:
                 details={"what": what.value, "scopes": reached},
                 conn=conn,
             )
+
+    def _wanted(
+        self, what: Attempt, account: str, client: str, device: bytes | None
+    ) -> list[tuple[str, Rate | None, str]]:
+        """The buckets that an attempt takes from: scope, rate, and whose."""
+        limits = self._limits[what]
+        if device is not None:
+            return [("device", limits.account, device.hex() + account)]
+        return [
+            ("total", limits.total, ""),
+            ("client", limits.client, network_of(client)),
+            ("account", limits.account, account),
+        ]
 
     async def _take(self, conn: AsyncConnection, bucket: bytes, rate: Rate, now: float) -> bool:
         """Take one; whether it was the last for now. Raises `RateLimited`."""
@@ -147,14 +167,23 @@ class Rates:
         )
         full_at = (await conn.execute(statement)).scalar_one_or_none()
         if full_at is None:
-            raise RateLimited(await self._wait(conn, bucket, latest - cost))
+            wait = await self._wait(conn, bucket, latest - cost)
+            self._remember(bucket, now, now + wait)
+            raise RateLimited(max(1, math.ceil(wait)))
         return bool(full_at > latest - cost)
 
-    async def _wait(self, conn: AsyncConnection, bucket: bytes, free_at: float) -> int:
+    async def _wait(self, conn: AsyncConnection, bucket: bytes, free_at: float) -> float:
         """Seconds until the bucket holds one again."""
         query = sa.select(rates.c.full_at).where(rates.c.bucket == bucket)
         full_at: float = (await conn.execute(query)).scalar_one()
-        return max(1, math.ceil(full_at - free_at))
+        return full_at - free_at
+
+    def _remember(self, bucket: bytes, now: float, until: float) -> None:
+        if len(self._empty) >= _REMEMBERED:
+            self._empty = {known: then for known, then in self._empty.items() if then > now}
+        while len(self._empty) >= _REMEMBERED:
+            del self._empty[next(iter(self._empty))]
+        self._empty[bucket] = until
 
     async def _sweep(self, conn: AsyncConnection, now: float) -> None:
         self._taken += 1

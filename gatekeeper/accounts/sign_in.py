@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import sqlalchemy as sa
 
 from gatekeeper.accounts import fields, passwords, rows
+from gatekeeper.accounts.devices import digest
 from gatekeeper.accounts.errors import InvalidCredentials
 from gatekeeper.accounts.lockout import Ticket
 from gatekeeper.accounts.notices import moment
@@ -15,7 +16,7 @@ from gatekeeper.accounts.rows import Credentials
 from gatekeeper.accounts.turns import Turns
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.clock import Clock
-from gatekeeper.core.errors import Undecidable
+from gatekeeper.core.errors import RateLimited, Undecidable
 from gatekeeper.core.session import Session, UserRecord
 from gatekeeper.mail.kinds import MailKind
 from gatekeeper.storage.tables import users
@@ -148,6 +149,7 @@ class SignIn:
         self, key: str, password: str, *, device: str | None, client: str, request_id: str
     ) -> _Asked:
         """Count the attempt against the rates and, where a password could be right, against the account."""
+        await self._check_rates(key, device, client)
         async with self._db.begin() as conn:
             account = await rows.read_credentials(conn, key)
             user_id = account.user_id if account is not None else None
@@ -161,6 +163,21 @@ class SignIn:
             if countable is not None and ticket is None:
                 refusal = "locked"
             return _Asked(account, refusal, ticket)
+
+    async def _check_rates(self, key: str, device: str | None, client: str) -> None:
+        """Raise `RateLimited` without waiting for a turn to write, where that is known already."""
+        try:
+            self._rates.check(Attempt.PASSWORD, account=key, client=client)
+        except RateLimited:
+            if not device:
+                raise
+            async with self._db.read() as conn:
+                account = await rows.read_credentials(conn, key)
+                user_id = account.user_id if account is not None else None
+                if not await self._devices.known(conn, user_id, device):
+                    raise
+        if device:
+            self._rates.check(Attempt.PASSWORD, account=key, device=digest(device))
 
     async def _verify(self, asked: _Asked, password: str) -> bool:
         """Verify the password, or a dummy at the same cost where none can be right."""

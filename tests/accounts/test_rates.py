@@ -189,6 +189,80 @@ def test_a_refused_attempt_reserves_and_verifies_nothing(tmp_path: Path) -> None
     tell(tmp_path, story)
 
 
+def test_a_flood_that_is_refused_takes_no_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(w: World) -> None:
+        device = await w.complete(await w.pat())
+        w.use(rates=rates(w, client=Rate(2, 60.0), account=Rate(3, 60.0)))
+
+        async def attempt(cookie: str | None) -> int:
+            with pytest.raises(RateLimited) as caught:
+                await w.sign_in.password(LOGIN, OTHER_PASSWORD, device=cookie, client="192.0.2.1")
+            return caught.value.retry_after
+
+        for _ in range(2):
+            with pytest.raises(InvalidCredentials):
+                await w.sign_in.password(LOGIN, OTHER_PASSWORD, client="192.0.2.1")
+        assert await attempt(None) == 30
+        with monkeypatch.context() as watched:
+            watched.setattr(w.db, "begin", None)
+            w.now += 10.0
+            assert [await attempt(cookie) for cookie in (None, "", "made up")] == [20, 20, 20]
+        for _ in range(3):  # the owner's browser has a limit of its own, remembered in the same way
+            with pytest.raises(InvalidCredentials):
+                await w.sign_in.password(LOGIN, OTHER_PASSWORD, device=device, client="192.0.2.1")
+        assert await attempt(device) == 20
+        with monkeypatch.context() as watched:
+            watched.setattr(w.db, "begin", None)
+            assert await attempt(device) == 20
+        w.now += 20.0
+        with pytest.raises(InvalidCredentials):
+            await w.sign_in.password(LOGIN, OTHER_PASSWORD, client="192.0.2.1")
+
+    tell(tmp_path, story)
+
+
+def test_what_is_remembered_is_never_more_than_the_database_said(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        limit, other = rates(w, client=Rate(2, 60.0)), rates(w, client=Rate(2, 60.0))
+
+        def check(limit: Rates) -> int:
+            try:
+                limit.check(Attempt.PASSWORD, account="pat", client="192.0.2.1")
+            except RateLimited as error:
+                return error.retry_after
+            return 0
+
+        for _ in range(2):
+            await take(w, limit)
+        assert check(limit) == 0, "it holds none, but nobody was refused yet"
+        assert await take(w, other) == 30
+        assert (check(limit), check(other)) == (0, 30), "another process remembers for itself"
+        w.now += 29.9
+        assert check(other) == 1
+        w.now += 0.1
+        assert (check(other), await take(w, other)) == (0, 0)
+        await take(w, other)
+        w.now -= 86_400.0
+        assert (check(other), await take(w, other)) == (0, 0), "after the clock was set back, too"
+
+    tell(tmp_path, story)
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatekeeper.accounts.rates._REMEMBERED", 5)
+
+    async def story(w: World) -> None:
+        limit = rates(w, account=Rate(1, 60.0))
+        for number in range(20):
+            await take(w, limit, account=f"{number}")
+            assert await take(w, limit, account=f"{number}") == 60
+        assert len(limit._empty) == 5
+
+    tell(tmp_path, story)
+
+
 def test_the_documented_defaults_are_the_ones_in_force() -> None:
     from gatekeeper.build.values import make_rate_limits
 
