@@ -1,4 +1,4 @@
-"""argon2id off the event loop: one niced worker thread behind a bounded queue.
+"""argon2id off the event loop: one niced worker thread behind a bounded queue; another judges new passwords.
 
 Hashing costs about 20 ms of CPU. On the loop it would delay every request under way; in many threads it
 would take the machine. OWASP Password Storage Cheat Sheet: 19 MiB, t=2, p=1. ASVS 5.0 V11.4.2.
@@ -56,8 +56,8 @@ class PasswordHasher:
             type=argon2.Type.ID,
         )
         self._dummy = _unmatchable(cost)
-        self._places = threading.BoundedSemaphore(queue)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="argon2", initializer=_be_nice)
+        self._hashing = _Line("argon2", queue)
+        self._judging = _Line("password-rules", queue)
 
     async def hash(self, password: str) -> str:
         """The encoded hash (PHC string). Raises `Overloaded`; `Undecidable` when memory ran out."""
@@ -83,23 +83,15 @@ class PasswordHasher:
         return self._argon2.check_needs_rehash(encoded)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do `work` in the worker thread. Raises `Overloaded` when the queue is full.
+        """Do `work` in the worker thread. Raises `Overloaded` when the queue is full."""
+        return await self._hashing.run(work, *args, **kwargs)
 
-        For slow work of the same kind, such as judging a new password.
+    async def judge(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Judge a new password in a thread of its own, so that no sign-in waits for it.
+
+        One at a time. Raises `Overloaded` when too many wait.
         """
-        if not self._places.acquire(blocking=False):
-            raise Overloaded("the password hashing queue is full", reason="hashing_queue_full")
-        try:
-            future = self._worker.submit(work, *args, **kwargs)
-        except RuntimeError as error:  # the thread was stopped
-            self._places.release()
-            raise Undecidable("password hashing was stopped", reason="stopping") from error
-        future.add_done_callback(self._leave)
-        return await asyncio.wrap_future(future)
-
-    def _leave(self, _: Future[T]) -> None:
-        # Runs when the work is done and also when its waiter was cancelled before it began.
-        self._places.release()
+        return await self._judging.run(work, *args, **kwargs)
 
     def _hash(self, password: str) -> str:
         try:
@@ -116,7 +108,34 @@ class PasswordHasher:
             raise Undecidable(str(error), reason="hashing_failed") from error
 
     def close(self) -> None:
-        """Finish the piece under way, drop what waits, and stop the thread."""
+        """Finish the pieces under way, drop what waits, and stop the threads."""
+        self._hashing.close()
+        self._judging.close()
+
+
+class _Line:
+    """One niced thread, and a bounded number of pieces of work in line for it."""
+
+    def __init__(self, name: str, places: int) -> None:
+        self._places = threading.BoundedSemaphore(places)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_be_nice)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self._places.acquire(blocking=False):
+            raise Overloaded("the password hashing queue is full", reason="hashing_queue_full")
+        try:
+            future = self._worker.submit(work, *args, **kwargs)
+        except RuntimeError as error:  # the thread was stopped
+            self._places.release()
+            raise Undecidable("password hashing was stopped", reason="stopping") from error
+        future.add_done_callback(self._leave)
+        return await asyncio.wrap_future(future)
+
+    def _leave(self, _: Future[T]) -> None:
+        # Runs when the work is done and also when its waiter was cancelled before it began.
+        self._places.release()
+
+    def close(self) -> None:
         self._worker.shutdown(wait=True, cancel_futures=True)
 
 

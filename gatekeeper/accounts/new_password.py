@@ -172,7 +172,7 @@ class NewPasswords:
             raise self._refusal(user, problems)
 
     async def _problems(self, user: UserRecord, password: str) -> Sequence[str]:
-        return await self._hasher.run(
+        return await self._hasher.judge(
             passwords.problems,
             password,
             login=user.login,

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zxcvbn import zxcvbn
+from zxcvbn import matching, zxcvbn
 
 from gatekeeper.core.session import UserRecord
 from gatekeeper.core.steps import StepPolicy, must_set_up
@@ -19,6 +19,11 @@ MAX_LENGTH = 1024
 """Characters. Far above any passphrase; keeps normalising and hashing cheap."""
 _JUDGED = 72
 """zxcvbn raises above this many characters; its time grows with the square."""
+_READINGS = 20
+"""Ways to read the symbols as letters (`4` and `@` as `a`) up to which all of `_JUDGED` is judged. zxcvbn
+looks up every part of the text once for each way, and a text full of symbols has hundreds."""
+_JUDGED_OF_MANY = 16
+"""Characters that are judged when there are more ways. They are more than enough to be hard to guess."""
 _GUESSABLE = 3
 """zxcvbn scores below this fall to fewer than 10^8 guesses."""
 _SHORTEST_LOGIN = 3
@@ -67,7 +72,8 @@ def problems(password: str, *, login: str, min_length: int, known: Sequence[str]
     """Every reason why `password` may not become the password of `login`; empty when it may.
 
     `known` are further words that an attacker would try first (name, e-mail address). Lengths count
-    characters. Up to 50 ms of CPU: run it through `PasswordHasher.run` where others wait.
+    characters. Up to 50 ms of CPU: run it through `PasswordHasher.judge` where others wait. One call at a
+    time: zxcvbn keeps `known` in a global.
     """
     if len(password) > MAX_LENGTH:
         return [TOO_LONG]
@@ -110,5 +116,13 @@ def _common(password: str, known: Sequence[str]) -> bool:
     start = password[:_JUDGED]
     if not start:
         return False  # too short, and said so
+    if _readings(start) > _READINGS:
+        start = start[:_JUDGED_OF_MANY]
     judged: dict[str, int] = zxcvbn(start, user_inputs=[word for word in known if word])
     return judged["score"] < _GUESSABLE
+
+
+def _readings(text: str) -> int:
+    """In how many ways zxcvbn will read the symbols of `text` as letters; 736 at most, in 15 ms."""
+    table = matching.relevant_l33t_subtable(text, matching.L33T_TABLE)
+    return len(matching.enumerate_l33t_subs(table))

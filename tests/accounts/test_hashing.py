@@ -188,3 +188,16 @@ def test_after_closing_nothing_is_taken() -> None:
     started = time.monotonic()
     asyncio.run(story())
     assert time.monotonic() - started < 5
+
+
+def test_a_password_is_hashed_while_another_is_judged() -> None:
+    async def story() -> None:
+        hasher, gate = PasswordHasher(CHEAP), threading.Event()
+        judging = asyncio.ensure_future(hasher.judge(gate.wait, 10))
+        await hasher.hash("four random words")  # would wait until the gate opens
+        assert not judging.done()
+        gate.set()
+        assert await judging
+        hasher.close()
+
+    asyncio.run(story())

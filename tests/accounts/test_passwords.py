@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from zxcvbn import matching
 
 from gatekeeper.accounts import passwords
 from gatekeeper.accounts.passwords import COMMON, CONTAINS_LOGIN, MAX_LENGTH, TOO_LONG, TOO_SHORT
@@ -93,3 +94,36 @@ def test_a_generated_password_follows_the_rules_and_is_easy_to_copy(least: int) 
 def test_the_rules_say_how_many_earlier_passwords_are_refused() -> None:
     assert passwords.rules(min_length=12, history=5)[-1] == "None of your last 5 passwords."
     assert passwords.rules(min_length=12)[-1] == "Not your present password."
+
+
+FULL_OF_SYMBOLS = ("4@8({[<369&#!1/|0$5+7%2" * 4)[:72]
+
+
+def parts_looked_up(monkeypatch: pytest.MonkeyPatch, password: str) -> int:
+    """How many parts of texts zxcvbn looks up in its lists to judge `password`."""
+    looked_up, original = 0, matching.dictionary_match
+
+    def counting(text: str, *args: object, **kwargs: object) -> object:
+        nonlocal looked_up
+        looked_up += len(text) * (len(text) + 1) // 2
+        return original(text, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(matching, "dictionary_match", counting)
+        judge(password)
+    return looked_up
+
+
+@pytest.mark.parametrize(
+    "password", [FULL_OF_SYMBOLS, FULL_OF_SYMBOLS[16:], "pat@example.com" + FULL_OF_SYMBOLS]
+)
+def test_a_text_full_of_symbols_costs_little_more_than_any_other(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    ordinary = parts_looked_up(monkeypatch, "violet tractor mumbles at noon, unasked and twice over, said he")
+    assert parts_looked_up(monkeypatch, password) < 20 * ordinary
+
+
+def test_symbols_do_not_hide_a_common_beginning() -> None:
+    assert judge(FULL_OF_SYMBOLS) == []
+    assert judge("P@ssw0rdP@ssw0rd" + FULL_OF_SYMBOLS) == [COMMON]
