@@ -6,6 +6,8 @@ unlock the account, which is locked because somebody did not know the password. 
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -18,7 +20,6 @@ from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.session import UserRecord
 from gatekeeper.mail.kinds import MailKind
-from gatekeeper.storage.tables import outbox as outbox_table
 from gatekeeper.storage.tables import users
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 LIFETIME = 3600.0
 """Seconds that a mailed link works."""
 _NOBODY = UserRecord(
-    id=0, login="nobody", name="", email="nobody@invalid", roles=(), disabled=True, session_epoch=0
+    id=-1, login="nobody", name="", email="nobody@invalid", roles=(), disabled=True, session_epoch=0
 )
-"""Stands in for an account that gets no mail: the same statements are executed, then taken back."""
+"""Stands in for an account that gets no mail: the same statements are executed, and its mail is made and then
+dropped by the sender."""
 
 
 class Recovery:
@@ -65,6 +67,7 @@ class Recovery:
         self._audit = audit
         self._notices = notices
         self._clock = clock
+        self._salt = secrets.token_bytes(16)
 
     @property
     def enabled(self) -> bool:
@@ -91,7 +94,8 @@ class Recovery:
             await self._rates.take(conn, Attempt.MAIL, account=key, client=client, request_id=request_id)
             now = self._clock()
             found, refusal = await self._eligible(conn, key)
-            addressee = found if found is not None and not refusal else _NOBODY
+            nobody = self._nobody(key)
+            addressee = found if found is not None and not refusal else nobody
             token = await tokens.issue(conn, RECOVERY, lifetime=LIFETIME, now=now, user_id=addressee.id)
             await self._outbox.post(
                 conn,
@@ -100,8 +104,7 @@ class Recovery:
                 values={"link": self._links.recovery(token)},
                 expires_at=now + LIFETIME,
             )
-            await tokens.withdraw(conn, RECOVERY, user_id=_NOBODY.id)
-            await conn.execute(sa.delete(outbox_table).where(outbox_table.c.user_id == _NOBODY.id))
+            await tokens.withdraw(conn, RECOVERY, user_id=nobody.id)
             await self._audit.record(
                 EventKind.RECOVERY_REQUESTED,
                 user_id=found.id if found is not None else None,
@@ -141,6 +144,14 @@ class Recovery:
             user = await rows.locked_user(conn, user.id)
             await self._notices.password_changed(conn, EventKind.PASSWORD_RESET, user, by, now)
             return user
+
+    def _nobody(self, key: str) -> UserRecord:
+        """Always the same for one login, so that its newest mail replaces the others as an account's does.
+
+        Salted: people type passwords into the login field, and nothing stored may be compared with guesses.
+        """
+        digest = hashlib.sha256(self._salt + key.encode("utf-8", "surrogatepass")).digest()
+        return _NOBODY._replace(id=-1 - int.from_bytes(digest[:3]))
 
     async def _eligible(self, conn: AsyncConnection, key: str) -> tuple[UserRecord | None, str]:
         """The account, and why it gets no mail ("" when it does)."""

@@ -44,6 +44,9 @@ class Spec(NamedTuple):
 
     Never for a notice of a security event: whoever causes a second one must not hide the first.
     """
+    spread: float = 0.0
+    """Seconds within which it is sent at a random time, where making it at once would tell who asked that
+    the account exists. 0.0 sends at once."""
 
 
 def N_(message: str) -> str:
@@ -59,7 +62,7 @@ SPECS: Mapping[MailKind, Spec] = {
         may=frozenset({"password"}),
         newest_only=True,
     ),
-    MailKind.RECOVERY: Spec(N_("Reset password"), frozenset({"link"}), _HOUR, newest_only=True),
+    MailKind.RECOVERY: Spec(N_("Reset password"), frozenset({"link"}), _HOUR, newest_only=True, spread=3.0),
     MailKind.LOCKED: Spec(N_("Your account is locked"), frozenset({"link"}), _DAY, newest_only=True),
     MailKind.GENERATED_PASSWORD: Spec(
         N_("Your new password"), frozenset({"link", "password"}), 7 * _DAY, newest_only=True

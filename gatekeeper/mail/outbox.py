@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,17 +39,28 @@ class Content(NamedTuple):
 class Outbox:
     """Takes mails for sending. Nothing is posted while `enabled` is false: no mail is configured."""
 
-    def __init__(self, db: Database, box: SecretBox, clock: Clock, *, enabled: bool = True) -> None:
-        """`box` is the one for PURPOSE. `enabled` says whether something sends what is posted."""
+    def __init__(
+        self,
+        db: Database,
+        box: SecretBox,
+        clock: Clock,
+        *,
+        enabled: bool = True,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`box` is the one for PURPOSE. `enabled` says whether something sends what is posted. `jitter`
+        returns 0 to 1: when within its `kinds.Spec.spread` a mail is sent.
+        """
         self.enabled = enabled
         self._db = db
         self._box = box
         self._clock = clock
+        self._jitter = jitter
         self._warned = False
         self._on_post: list[Callable[[], None]] = []
 
     def on_post(self, wake: Callable[[], None]) -> None:
-        """Call `wake` at each post, which is before its transaction commits."""
+        """Call `wake` at each post of a mail to be sent at once, which is before its transaction commits."""
         self._on_post.append(wake)
 
     async def reseal(self, conn: AsyncConnection) -> int:
@@ -72,6 +84,8 @@ class Outbox:
     ) -> bool:
         """Store one mail to `user` (or to `recipient`); it is sent once the transaction of `conn` commits.
 
+        For a user with a negative id it is made like any other and then dropped (see `queue.is_for_nobody`).
+
         `values` as `kinds.SPECS` says; `expires_at` (seconds since the epoch) is by default now and the
         kind's lifetime.
         Returns False when there is no address or no mail is configured. Raises ValueError for wrong values,
@@ -85,7 +99,7 @@ class Outbox:
         address = user.email if recipient is None else recipient
         if not address:
             return False
-        now = self._clock()
+        now, spread = self._clock(), SPECS[kind].spread
         if SPECS[kind].newest_only:
             await conn.execute(
                 sa.update(outbox)
@@ -102,9 +116,11 @@ class Outbox:
                 content=seal(self._box, Content(user.login, user.name, values)),
                 created_at=now,
                 expires_at=now + SPECS[kind].lifetime if expires_at is None else expires_at,
-                next_attempt_at=now,
+                next_attempt_at=now + spread * self._jitter(),
             )
         )
+        if spread:
+            return True  # found when its time has come
         for wake in self._on_post:
             wake()
         return True

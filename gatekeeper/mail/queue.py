@@ -72,20 +72,29 @@ def _over(now: float) -> sa.ColumnElement[bool]:
     return sa.and_(_WAITING, outbox.c.expires_at <= now, outbox.c.leased_until <= now)
 
 
+def is_for_nobody(user_id: int | None) -> bool:
+    """Whether the mail stands in for that of an account which does not exist, so that both cost the same.
+
+    It is taken and made, and then erased instead of sent.
+    """
+    return user_id is not None and user_id < 0
+
+
 async def is_work(conn: AsyncConnection, now: float) -> bool:
     """Whether there is something to send or to give up: asked before a write transaction is begun."""
     return bool(await conn.scalar(sa.select(sa.exists().where(sa.or_(_due(now), _over(now))))))
 
 
 async def drop_expired(conn: AsyncConnection, now: float) -> list[Gone]:
-    """Give up what is not worth sending any more, and erase it."""
+    """Give up what is not worth sending any more, and erase it. What is for nobody is not told."""
     statement = (
         sa.update(outbox)
         .where(_over(now))
         .values(content=None, given_up="expired")
         .returning(outbox.c.id, outbox.c.kind, outbox.c.user_id, outbox.c.attempts)
     )
-    return [Gone(*row) for row in await conn.execute(statement)]
+    gone = [Gone(*row) for row in await conn.execute(statement)]
+    return [mail for mail in gone if not is_for_nobody(mail.user_id)]
 
 
 async def take(conn: AsyncConnection, now: float, lease: float) -> Taken | None:
@@ -145,13 +154,18 @@ async def record_given_up(conn: AsyncConnection, taken: Taken, reason: str) -> b
     return bool(found.rowcount)
 
 
+async def discard(conn: AsyncConnection, mail_id: int) -> None:
+    """Delete what is for nobody."""
+    await conn.execute(sa.delete(outbox).where(outbox.c.id == mail_id, outbox.c.user_id < 0))
+
+
 async def forget(conn: AsyncConnection, now: float) -> None:
     """Delete rows of mails that were sent or given up long ago: they hold addresses of people."""
     await conn.execute(sa.delete(outbox).where(outbox.c.content.is_(None), outbox.c.created_at <= now - KEPT))
 
 
 async def entries(conn: AsyncConnection, limit: int) -> list[Entry]:
-    """The newest first; the content stays where it is."""
+    """The newest first, without what is for nobody; the content stays where it is."""
     statement = (
         sa.select(
             outbox.c.id,
@@ -164,6 +178,7 @@ async def entries(conn: AsyncConnection, limit: int) -> list[Entry]:
             outbox.c.sent_at,
             outbox.c.given_up,
         )
+        .where(sa.or_(outbox.c.user_id.is_(None), outbox.c.user_id >= 0))
         .order_by(outbox.c.id.desc())
         .limit(limit)
     )

@@ -135,7 +135,7 @@ class World:
     errors: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.db, self.box, self.clock)
+        self.outbox = Outbox(self.db, self.box, self.clock, jitter=lambda: 0.0)
         self.audit = AuditLog(self.db, self.clock, self.lines)
 
     def clock(self) -> float:

@@ -87,7 +87,7 @@ def test_gatekeeper_sends_what_is_posted_and_the_queue_shows_no_content(tmp_path
             assert services.outbox.enabled
             assert services.links.sign_in() == "https://app.example.com/_gate/login"
             async with services.db.begin() as conn:
-                await services.outbox.post(conn, MailKind.RECOVERY, user=PAT, values={"link": LINK})
+                await services.outbox.post(conn, MailKind.INVITATION, user=PAT, values={"link": LINK})
             async with asyncio.timeout(4):
                 while not list((tmp_path / "mails").glob("*.eml")):
                     await asyncio.sleep(0.02)
@@ -107,7 +107,7 @@ def test_gatekeeper_sends_what_is_posted_and_the_queue_shows_no_content(tmp_path
     assert shown.exit_code == 0, shown.output
     assert "sent" in shown.output
     listed = json.loads(call(path, "queue", "--json").stdout)
-    assert [entry["kind"] for entry in listed] == ["locked", "recovery"]
+    assert [entry["kind"] for entry in listed] == ["locked", "invitation"]
     assert listed[1]["recipient"] == "pat@example.com"
     assert "canary" not in shown.output + json.dumps(listed)
 

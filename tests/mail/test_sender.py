@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP
@@ -15,10 +17,13 @@ from structlog.testing import capture_logs
 
 from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.mail import sender as sender_module
-from gatekeeper.mail.kinds import MailKind
+from gatekeeper.mail.compose import Composer
+from gatekeeper.mail.kinds import SPECS, MailKind
 from gatekeeper.mail.outbox import PURPOSE, Outbox
-from gatekeeper.mail.queue import KEPT
+from gatekeeper.mail.queue import KEPT, entries
 from gatekeeper.mail.sender import MARGIN
+from gatekeeper.mail.templates import Facts
+from gatekeeper.mail.transport import Letter
 from tests.mail.support import LINK, PASSWORD, PAT, START, Sink, World, composer, smtp, tell, world
 
 
@@ -217,6 +222,7 @@ def test_two_processes_on_one_database_send_each_mail_once(tmp_path: Path) -> No
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
+from typing import Any
 from tests.mail.support import smtp, world
 
 class Doomed:
@@ -293,7 +299,7 @@ def test_a_mail_sealed_under_a_lost_secret_is_given_up(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         stranger = Outbox(world.db, SecretBox(["x" * 40], PURPOSE), world.clock)
         async with world.db.begin() as conn:
-            await stranger.post(conn, MailKind.RECOVERY, user=PAT, values={"link": LINK})
+            await stranger.post(conn, MailKind.INVITATION, user=PAT, values={"link": LINK})
         assert await world.sender(smtp(1)).step()
         assert (await world.rows())[0]["given_up"] == "unreadable"
 
@@ -328,10 +334,69 @@ def test_a_commit_here_wakes_the_sender_at_once(tmp_path: Path) -> None:
             async with sender.running():
                 await asyncio.sleep(0.1)  # it has looked once, and waits for POLL seconds
                 async with asyncio.timeout(sender_module.POLL / 2):
-                    await world.post()
+                    await world.post(MailKind.INVITATION)
                     await sink.arrived.wait()
         assert world.errors == []
         assert (await world.rows())[0]["sent_at"] == START
+
+    tell(tmp_path, story)
+
+
+def test_a_recovery_mail_wakes_nobody_and_goes_out_at_a_random_time(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        world.outbox = Outbox(world.db, world.box, world.clock, jitter=lambda: 0.5)
+        woken: list[str] = []
+        world.outbox.on_post(lambda: woken.append("recovery"))
+        await world.post(MailKind.RECOVERY)
+        spread = SPECS[MailKind.RECOVERY].spread
+        assert (woken, (await world.rows())[0]["next_attempt_at"]) == ([], START + spread / 2)
+        sink = Sink()
+        async with sink.listening() as port:
+            sender = world.sender(smtp(port))
+            assert not await sender.step()
+            world.now += spread / 2
+            assert await sender.step()
+        assert len(sink.mails) == 1
+
+    tell(tmp_path, story)
+
+
+def test_a_mail_for_nobody_is_made_like_any_other_and_then_erased(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        made: list[tuple[str, bool]] = []
+
+        class Counting(Composer):
+            def compose(self, kind: MailKind, facts: Facts, recipient: str, **more: Any) -> Letter:
+                made.append((recipient, threading.current_thread() is threading.main_thread()))
+                return super().compose(kind, facts, recipient, **more)
+
+        ordinary = composer()
+        counting = Counting(ordinary.templates, ordinary._sender)
+        nobody = PAT._replace(id=-5, email="nobody@invalid")
+        await world.post(user=nobody)
+        await world.post()
+        async with world.db.read() as conn:
+            assert [entry.recipient for entry in await entries(conn, 10)] == ["pat@example.com"]
+        sink = Sink()
+        async with sink.listening() as port:
+            sender = world.sender(smtp(port), composer=counting)
+            assert await sender.step()
+            assert await sender.step()
+        # Both off the event loop, where requests would feel which of them was made.
+        assert made == [("nobody@invalid", False), ("pat@example.com", False)]
+        assert [mail["To"] for mail in sink.mails] == ["Pat Example <pat@example.com>"]
+        assert [row["user_id"] for row in await world.rows()] == [PAT.id]
+
+    tell(tmp_path, story)
+
+
+def test_a_mail_for_nobody_expires_untold(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        await world.post(user=PAT._replace(id=-5, email="nobody@invalid"))
+        world.now += 4000
+        assert not await world.sender(smtp(1)).step()
+        assert (await world.rows())[0]["content"] is None
+        assert await world.audited() == []
 
     tell(tmp_path, story)
 
