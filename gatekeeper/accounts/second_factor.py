@@ -88,36 +88,38 @@ class SecondFactors:
             self._totp,
         )
 
-    async def begin(self, user: UserRecord) -> TotpSetup:
-        """What to show on the set-up page; the same on a reload within ten minutes.
+    async def begin(self, user: UserRecord, *, session: bytes) -> TotpSetup:
+        """What to show on the set-up page of the session with the key `session`, and of no other session:
+        who has the password, too, must not learn what the owner is about to confirm.
 
         Nothing is asked for at sign-in before `confirm`. Raises `AccountError` `second_factor_exists` (it is
-        never shown again and never replaced: remove it first), `SealBroken`, `StoreUnavailable`.
+        never shown again and never replaced: remove it first), `StoreUnavailable`.
         """
-        async with self._db.begin() as conn:
-            with _named(user):
-                secret = await self._totp.begin(conn, user.id, self._clock())
+        async with self._db.read() as conn:
+            secret = await self._totp.begin(conn, user.id, self._clock(), session=session)
         if secret is None:
             raise AccountError("second_factor_exists", "a second factor is set up already")
         uri = totp.uri(secret, account=user.login, issuer=self._policy.issuer)
         return TotpSetup(secret=secret, uri=uri, account=user.login, groups=totp.groups(secret))
 
-    async def confirm(self, user: UserRecord, code: str, *, by: Source, keep: bytes | None) -> list[str]:
+    async def confirm(self, user: UserRecord, code: str, *, by: Source, session: bytes) -> list[str]:
         """Switch the second factor on that `begin` showed; ten recovery codes, never to be seen again.
 
-        `code` is one from the app and is used up. The session with the key `keep` goes on (step it up with
-        "otp"), all others end. Wrong codes count into the rates but not into the lockout: the secret is on
-        the very page, there is nothing to guess. Raises `InvalidCode` (also when nothing was shown lately),
-        `RateLimited`, `SealBroken`, `StoreUnavailable`.
+        `code` is one from the app and is used up. The session with the key `session` goes on (step it up with
+        "otp"), all others end, and what they were shown is worth nothing. Wrong codes count into the rates
+        but not into the lockout: the secret is on the very page, there is nothing to guess. Raises
+        `InvalidCode` (also when nothing was shown lately), `RateLimited`, `StoreUnavailable`.
         """
         async with self._db.begin() as conn:
             await self._rate(conn, user, client=by.client, request_id=by.request_id)
             now = self._clock()
-            with _named(user):
-                right = await self._totp.confirm(conn, user.id, code, now)
+            present = await rows.read_user(conn, user_id=user.id, lock=True)
+            right = present is not None and await self._totp.confirm(
+                conn, user.id, code, now, session=session
+            )
             codes = await self._recovery.renew(conn, user.id, now) if right else []
             if right:
-                await revoke_user(conn, user.id, now, keep=() if keep is None else (keep,))
+                await revoke_user(conn, user.id, now, keep=(session,))
                 await self._reset.tell(conn, EventKind.SECOND_FACTOR_SET_UP, user, by, change="added")
         if not right:
             raise InvalidCode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -27,6 +28,7 @@ class SecretBox:
 
     def __init__(self, secrets: Sequence[str], purpose: str) -> None:
         self._fernet = MultiFernet([Fernet(_key(secret, purpose)) for secret in secrets])
+        self._deriving = _key(secrets[0], purpose + " derived")
 
     def seal(self, data: bytes) -> bytes:
         return self._fernet.encrypt(data)
@@ -37,6 +39,13 @@ class SecretBox:
             return self._fernet.decrypt(sealed)
         except InvalidToken:
             raise SealBroken("stored data cannot be decrypted: was `secret` replaced?") from None
+
+    def derive(self, context: bytes) -> bytes:
+        """32 bytes that are the same for the same `context`, and that nobody without the secret can tell.
+
+        Under the first secret, so they are others once it was replaced: for what lives for minutes.
+        """
+        return hmac.digest(self._deriving, context, "sha256")
 
     def reseal(self, sealed: bytes) -> bytes:
         """The same under the first secret. Raises SealBroken."""

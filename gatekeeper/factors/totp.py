@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import re
 import unicodedata
@@ -24,9 +25,8 @@ STEP = 30
 DRIFT = 1
 """Steps that a phone's clock may be off, either way. RFC 6238 section 5.2 recommends no more."""
 SHOWN = 600.0
-"""Seconds for which a reload of the set-up page shows the same secret: as long as a sign-in may take."""
-CONFIRMABLE = 2 * SHOWN
-"""Seconds for which a secret can be confirmed: whoever was shown it last has this long or half of it."""
+"""Seconds after which the set-up page shows another secret: as long as a sign-in may take. The one before
+can still be confirmed, so that whoever was shown one has this long, or up to twice as long, for it."""
 
 _DIGITS = re.compile(r"[0-9]{6}\Z")
 _IGNORED = re.compile(r"[\s\u00a0-]+")
@@ -46,34 +46,47 @@ class Totp:
     def claims(self, code: str) -> bool:
         return _DIGITS.match(clean(code)) is not None
 
-    async def begin(self, conn: AsyncConnection, user_id: int, now: float) -> str | None:
+    async def begin(self, conn: AsyncConnection, user_id: int, now: float, *, session: bytes) -> str | None:
         """The secret (base32, 160 bits) to be shown on the set-up page; None when one is confirmed already.
 
-        For SHOWN seconds it is the same, then another: what somebody saw here long ago becomes nobody's
-        second factor. Raises SealBroken.
+        It belongs to the session with the key `session`: whoever is signed in to the account elsewhere, by
+        knowing the password, is shown another one. Nothing is stored before `confirm`. Every SHOWN seconds
+        it changes: what somebody saw here long ago becomes nobody's second factor.
         """
-        row = (await conn.execute(sa.select(totp).where(totp.c.user_id == user_id))).one_or_none()
-        if row is not None and row.confirmed_at is not None:
+        query = sa.select(totp.c.user_id).where(totp.c.user_id == user_id, totp.c.confirmed_at.is_not(None))
+        if await conn.scalar(query) is not None:
             return None
-        if row is not None and 0 <= now - row.created_at < SHOWN:
-            return self._box.open(row.secret).decode("ascii")
-        secret = pyotp.random_base32()
-        await conn.execute(sa.delete(totp).where(totp.c.user_id == user_id, totp.c.confirmed_at.is_(None)))
-        sealed = self._box.seal(secret.encode("ascii"))
-        await conn.execute(sa.insert(totp).values(user_id=user_id, secret=sealed, created_at=now))
-        return secret
+        return self._shown(user_id, session, int(now // SHOWN))
 
-    async def confirm(self, conn: AsyncConnection, user_id: int, code: str, now: float) -> bool:
-        """Make the secret that was shown the account's second factor, if `code` is right. Uses it up."""
-        pending = (totp.c.confirmed_at.is_(None), totp.c.created_at > now - CONFIRMABLE)
-        for step in await self._matching(conn, user_id, code, now, *pending):
-            done = await conn.execute(
-                sa.update(totp)
-                .where(totp.c.user_id == user_id, *pending)
-                .values(confirmed_at=now, last_step=step)
-            )
-            return done.rowcount == 1
+    async def confirm(
+        self, conn: AsyncConnection, user_id: int, code: str, now: float, *, session: bytes
+    ) -> bool:
+        """Make what `session` was shown the account's second factor, if `code` is right. Uses it up.
+
+        Lock the account's row before. False, too, when another session was faster.
+        """
+        if await self.begin(conn, user_id, now, session=session) is None:
+            return False
+        period = int(now // SHOWN)
+        for secret in (self._shown(user_id, session, period), self._shown(user_id, session, period - 1)):
+            for step in matching_steps(secret, code, now):
+                await conn.execute(sa.delete(totp).where(totp.c.user_id == user_id))
+                await conn.execute(
+                    sa.insert(totp).values(
+                        user_id=user_id,
+                        secret=self._box.seal(secret.encode("ascii")),
+                        created_at=now,
+                        confirmed_at=now,
+                        last_step=step,
+                    )
+                )
+                return True
         return False
+
+    def _shown(self, user_id: int, session: bytes, period: int) -> str:
+        """160 bits in base32. A session's key is the hash of 32 random bytes, so no two are alike."""
+        derived = self._box.derive(b"set-up %d %d " % (user_id, period) + session)
+        return base64.b32encode(derived[:20]).decode("ascii")
 
     async def accept(
         self, conn: AsyncConnection, user_id: int, code: str, now: float, *, usable: bool = True

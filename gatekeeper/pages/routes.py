@@ -20,6 +20,7 @@ from gatekeeper.pages.form_guard import FormGuard
 from gatekeeper.pages.invite import InvitePage
 from gatekeeper.pages.page import Pages
 from gatekeeper.pages.password import PasswordPage
+from gatekeeper.pages.password_proof import PasswordProof
 from gatekeeper.pages.reset import ResetPage
 from gatekeeper.pages.second_factor import SecondFactorPage
 from gatekeeper.pages.services import PageServices
@@ -147,6 +148,7 @@ def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         second_factors=services.second_factors,
         sign_in=services.sign_in,
         qr=services.qr,
+        proof=PasswordProof(services.secrets, services.clock),
         sessions=services.sessions,
         holder=shared.holder,
         memory=shared.memory,

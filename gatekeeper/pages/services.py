@@ -80,10 +80,11 @@ class Setup(Protocol):
 class SecondFactors(Protocol):
     """`accounts.second_factor.SecondFactors`: raises InvalidCode, RateLimited, StoreUnavailable."""
 
-    async def begin(self, user: UserRecord) -> Setup: ...
+    async def begin(self, user: UserRecord, *, session: bytes) -> Setup:
+        """Another one in every session, by its key."""
 
-    async def confirm(self, user: UserRecord, code: str, *, by: Source, keep: bytes | None) -> Sequence[str]:
-        """All sessions end but the one with the key `keep`."""
+    async def confirm(self, user: UserRecord, code: str, *, by: Source, session: bytes) -> Sequence[str]:
+        """What was shown in the session with this key; all other sessions end."""
 
     async def verify(
         self, user: UserRecord, code: str, *, device: str | None, client: str, request_id: str
@@ -258,7 +259,7 @@ class PageServices:
     public_origins: Sequence[str]
     """`https://host[:port]`, lower case; the first is where links lead. Forms from elsewhere are refused."""
     report: Callable[[BaseException, str], None]
-    """Logs an unexpected exception with the request's id."""
+    """Logs an unexpected exception, or the cause of a 503 (`Undecidable`), with the request's id."""
     clock: Clock
     policy: StepPolicy = field(default_factory=StepPolicy)
     """What makes `Session.step`, for saying why a step is asked for."""

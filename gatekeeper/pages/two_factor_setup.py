@@ -17,6 +17,7 @@ from gatekeeper.pages.form_errors import WRONG_CODE, WRONG_PASSWORD, Errors
 from gatekeeper.pages.form_guard import FormGuard, Posted, client_of
 from gatekeeper.pages.i18n import Locale
 from gatekeeper.pages.page import Pages, context_of, see_other
+from gatekeeper.pages.password_proof import PasswordProof
 from gatekeeper.pages.services import PasswordSignIn, SecondFactors, Sessions
 from gatekeeper.pages.session_cookie import BrowserSession
 from gatekeeper.pages.trouble import TROUBLE, trouble_of
@@ -26,8 +27,8 @@ from gatekeeper.sessions.errors import SessionOver
 class TwoFactorSetupPage:
     """GET shows what to scan, POST checks the first code and shows the recovery codes.
 
-    In the middle of a sign-in the password was just proved; later it is asked for again, so that nobody at
-    an open screen can shut the owner out.
+    In the middle of a sign-in the password was just proved; later it is asked for again before anything is
+    shown, so that nobody at an open screen can shut the owner out or take a copy.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class TwoFactorSetupPage:
         second_factors: SecondFactors,
         sign_in: PasswordSignIn,
         qr: Callable[[str], str],
+        proof: PasswordProof,
         sessions: Sessions,
         holder: BrowserSession,
         memory: BrowserMemory,
@@ -49,6 +51,7 @@ class TwoFactorSetupPage:
         self._second_factors = second_factors
         self._sign_in = sign_in
         self._qr = qr
+        self._proof = proof
         self._sessions = sessions
         self._holder = holder
         self._memory = memory
@@ -60,10 +63,12 @@ class TwoFactorSetupPage:
         self._offered = offered
 
     async def show(self, request: Request) -> Response:
-        """What to scan; the same on a reload."""
+        """What to scan, the same on a reload; or first the question for the password."""
         target = self._flow.asked(request)
         session = await self._enter(request, target)
-        return session if isinstance(session, Response) else await self._page(request, session, target, {})
+        if isinstance(session, Response):
+            return session
+        return await self._page(request, session, target, {}, proved=not session.complete)
 
     async def submit(self, request: Request) -> Response:
         """Check the first code; then the recovery codes, under a new session id."""
@@ -72,33 +77,37 @@ class TwoFactorSetupPage:
         session = await self._enter(request, target)
         if isinstance(session, Response):
             return session
+        proved = not session.complete or self._proof.holds(posted.field("proof"), session.record.key)
         if posted.problem:
-            return await self._page(request, session, target, {}, problem=posted.problem, status=403)
+            return await self._page(
+                request, session, target, {}, proved=proved, problem=posted.problem, status=403
+            )
         try:
-            if session.complete:
+            if not proved:
                 await self._prove_password(request, session, posted)
+                return await self._page(request, session, target, {}, proved=True)
             codes = await self._second_factors.confirm(
                 session.user,
                 posted.field("code"),
                 by=source_of(request, session.user.login),
-                keep=session.record.key,
+                session=session.record.key,
             )
             session_now = await self._sessions.refresh(session)
             held = await self._holder.step_up(session_now, method="otp", second_factor=True)
         except InvalidCredentials:
             errors = {"password": [self._locale.text(WRONG_PASSWORD)]}
-            return await self._page(request, session, target, errors, status=403)
+            return await self._page(request, session, target, errors, proved=False, status=403)
         except InvalidCode:
             if not session.complete and await self._flow.locked(request, session):
                 return await self._flow.stop_locked(session, target)
             errors = {"code": [self._locale.text(WRONG_CODE)]}
-            return await self._page(request, session, target, errors, status=403)
+            return await self._page(request, session, target, errors, proved=True, status=403)
         except SessionOver:
             return self._flow.sign_in_page(target)
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return await self._page(
-                request, session, target, {}, problem=problem, status=status, headers=headers
+                request, session, target, {}, proved=proved, problem=problem, status=status, headers=headers
             )
         response = recovery_codes_page(self._pages, request, codes, target)
         if held.session.complete and not session.complete:
@@ -138,11 +147,17 @@ class TwoFactorSetupPage:
         target: str,
         errors: Errors,
         *,
+        proved: bool,
         problem: str = "",
         status: int = 200,
         headers: dict[str, str] | None = None,
     ) -> Response:
-        setup = await self._second_factors.begin(session.user)
+        shown: dict[str, object] = {"setup": None}
+        if proved:
+            setup = await self._second_factors.begin(session.user, session=session.record.key)
+            shown["setup"] = setup
+            shown["qr"] = Markup(self._qr(setup.uri))  # noqa: S704 - markup of our own making
+            shown["proof"] = self._proof.give(session.record.key) if session.complete else ""
         return self._pages.answer(
             request,
             "two-factor-setup.html",
@@ -150,8 +165,7 @@ class TwoFactorSetupPage:
             headers=headers,
             user=session.user,
             next=target,
-            setup=setup,
-            qr=Markup(self._qr(setup.uri)),  # noqa: S704 - markup of our own making
+            **shown,
             voluntary=session.complete,
             back=self._account,
             errors=errors,

@@ -18,7 +18,7 @@ from gatekeeper.core.session import SessionRecord, UserRecord
 from gatekeeper.core.steps import Step, StepPolicy, next_step
 from gatekeeper.storage import tables
 from tests.accounts.support import BY, SECRET, START, UNLIMITED, World, tell
-from tests.factors.support import App, factors, set_up
+from tests.factors.support import SESSION, App, factors, set_up
 
 OTHER_SECRET = "another secret, from before the move"
 
@@ -55,14 +55,14 @@ async def live_sessions(world: World) -> list[bytes]:
 def test_setting_up_takes_a_code_and_gives_ten_recovery_codes(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         pat, second = await world.pat(email="pat@example.com"), factors(world)
-        setup = await second.begin(pat)
+        setup = await second.begin(pat, session=SESSION)
         assert setup.account == "pat@example.com"
         assert setup.groups.replace(" ", "") == setup.secret
         assert setup.secret in setup.uri
         assert not (await again(world, pat)).second_factor, "only shown"
 
         app = App(world, setup.secret)
-        codes = await second.confirm(pat, app.code, by=BY, keep=None)
+        codes = await second.confirm(pat, app.code, by=BY, session=SESSION)
         assert len(set(codes)) == 10 == await second.recovery_codes_left(pat.id)
         assert (await again(world, pat)).second_factor
         assert (await world.kinds())[-1] == "second_factor.set_up"
@@ -79,12 +79,12 @@ def test_setting_up_takes_a_code_and_gives_ten_recovery_codes(tmp_path: Path) ->
 def test_a_wrong_first_code_sets_nothing_up_and_locks_nobody_out(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         pat, second = await world.pat(), factors(world)
-        app = App(world, (await second.begin(pat)).secret)
+        app = App(world, (await second.begin(pat, session=SESSION)).secret)
         for _ in range(8):
             with pytest.raises(InvalidCode):
-                await second.confirm(pat, app.wrong, by=BY, keep=None)
+                await second.confirm(pat, app.wrong, by=BY, session=SESSION)
         assert not (await again(world, pat)).second_factor
-        assert len(await second.confirm(pat, app.code, by=BY, keep=None)) == 10
+        assert len(await second.confirm(pat, app.code, by=BY, session=SESSION)) == 10
 
     tell(tmp_path, story)
 
@@ -92,17 +92,53 @@ def test_a_wrong_first_code_sets_nothing_up_and_locks_nobody_out(tmp_path: Path)
 def test_the_set_up_page_shows_the_same_secret_on_a_reload_but_not_for_ever(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         pat, second = await world.pat(), factors(world)
-        first = (await second.begin(pat)).secret
+        first = (await second.begin(pat, session=SESSION)).secret
         world.now = START + 599.9
-        assert (await second.begin(pat)).secret == first
+        assert (await second.begin(pat, session=SESSION)).secret == first
         world.now = START + 600.0
-        later = (await second.begin(pat)).secret
+        later = (await second.begin(pat, session=SESSION)).secret
         assert later != first, "whoever saw the first one knows nothing of it"
+        world.now = START + 1200.0
         with pytest.raises(InvalidCode):
-            await second.confirm(pat, App(world, first).code, by=BY, keep=None)
+            await second.confirm(pat, App(world, first).code, by=BY, session=SESSION)
 
-        world.now += 1199.9
-        assert len(await second.confirm(pat, App(world, later).code, by=BY, keep=None)) == 10
+        world.now = START + 1799.9
+        assert len(await second.confirm(pat, App(world, later).code, by=BY, session=SESSION)) == 10
+
+    tell(tmp_path, story)
+
+
+def test_whoever_else_knows_the_password_is_not_shown_what_the_owner_sets_up(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        pat, second = await world.pat(), factors(world)
+        thiefs, owners = b"t" * 32, b"o" * 32
+        await a_session(world, pat, thiefs)
+        await a_session(world, pat, owners)
+        seen = (await second.begin(pat, session=thiefs)).secret
+        scanned = (await second.begin(pat, session=owners)).secret
+        assert seen != scanned
+        thief, owner = App(world, seen), App(world, scanned)
+        with pytest.raises(InvalidCode):
+            await second.confirm(pat, thief.code, by=BY, session=owners)
+        await second.confirm(pat, owner.code, by=BY, session=owners)
+
+        assert await live_sessions(world) == [owners]
+        with pytest.raises(InvalidCode):
+            await second.confirm(pat, thief.code, by=BY, session=thiefs)
+        world.now += 30
+        await refused(second, pat, thief.code)
+        assert await second.verify(pat, owner.code, device=None) == "otp"
+
+    tell(tmp_path, story)
+
+
+def test_nobody_elses_account_is_shown_the_same_secret(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        pat, second = await world.pat(), factors(world)
+        sam = await world.users.add("sam@example.com", by=BY)
+        mine = await second.begin(pat, session=SESSION)
+        assert mine.secret != (await second.begin(sam, session=SESSION)).secret
+        assert len(mine.secret) == 32
 
     tell(tmp_path, story)
 
@@ -110,10 +146,10 @@ def test_the_set_up_page_shows_the_same_secret_on_a_reload_but_not_for_ever(tmp_
 def test_a_secret_shown_long_ago_cannot_be_confirmed(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         pat, second = await world.pat(), factors(world)
-        app = App(world, (await second.begin(pat)).secret)
+        app = App(world, (await second.begin(pat, session=SESSION)).secret)
         world.now += 1200.0
         with pytest.raises(InvalidCode):
-            await second.confirm(pat, app.code, by=BY, keep=None)
+            await second.confirm(pat, app.code, by=BY, session=SESSION)
 
     tell(tmp_path, story)
 
@@ -123,10 +159,10 @@ def test_what_is_set_up_is_neither_shown_again_nor_replaced(tmp_path: Path) -> N
         pat, second = await world.pat(), factors(world)
         app, _ = await set_up(world, second, pat)
         with pytest.raises(AccountError) as caught:
-            await second.begin(pat)
+            await second.begin(pat, session=SESSION)
         assert caught.value.reason == "second_factor_exists"
         with pytest.raises(InvalidCode):
-            await second.confirm(pat, app.code, by=BY, keep=None)
+            await second.confirm(pat, app.code, by=BY, session=SESSION)
         assert await second.verify(pat, app.code, device=None) == "otp"
 
     tell(tmp_path, story)
@@ -286,8 +322,8 @@ def test_setting_up_and_removing_end_the_other_sessions(tmp_path: Path) -> None:
         mine, others = b"m" * 32, b"o" * 32
         await a_session(world, pat, mine)
         await a_session(world, pat, others)
-        app = App(world, (await second.begin(pat)).secret)
-        await second.confirm(pat, app.code, by=BY, keep=mine)
+        app = App(world, (await second.begin(pat, session=mine)).secret)
+        await second.confirm(pat, app.code, by=BY, session=mine)
         assert await live_sessions(world) == [mine]
 
         await a_session(world, pat, b"n" * 32)
@@ -323,7 +359,7 @@ def test_an_administrators_reset_ends_every_session_and_leads_to_setting_up(tmp_
 
         record = SessionRecord(b"", pat.id, 1, 1.0, 1.0, False, "pwd", 1.0, 0.0, "", "")
         assert next_step(record, await again(world, pat), StepPolicy("mandatory")) is Step.SET_UP
-        assert (await second.begin(pat)).secret
+        assert (await second.begin(pat, session=SESSION)).secret
         assert not await second.reset(pat.id, BY), "there was only one being set up"
 
     tell(tmp_path, story)
@@ -372,12 +408,12 @@ def test_with_another_secret_nobody_passes_and_the_operator_learns_why(tmp_path:
 def test_no_secret_and_no_code_is_ever_kept_readable(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         pat, second = await world.pat(email="pat@example.com"), factors(world, trust_for=60.0)
-        setup = await second.begin(pat)
+        setup = await second.begin(pat, session=SESSION)
         app = App(world, setup.secret)
         typed = [app.wrong, app.code]
         with pytest.raises(InvalidCode):
-            await second.confirm(pat, app.wrong, by=BY, keep=None)
-        codes = await second.confirm(pat, app.code, by=BY, keep=None)
+            await second.confirm(pat, app.wrong, by=BY, session=SESSION)
+        codes = await second.confirm(pat, app.code, by=BY, session=SESSION)
         await refused(second, pat, app.wrong)
         await second.verify(pat, codes[0], device=None)
         canaries = {setup.secret, setup.groups, setup.uri, *codes, *(code.replace("-", "") for code in codes)}

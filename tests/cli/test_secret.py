@@ -15,7 +15,7 @@ from gatekeeper.cli.secret import secret
 from gatekeeper.core.secretbox import SealBroken
 from gatekeeper.storage import tables
 from tests.accounts.support import LOGIN, World, world
-from tests.factors.support import App, factors, set_up
+from tests.factors.support import SESSION, App, factors, set_up
 
 OLD = "0ld-b6a1c29f4d7e8035a1b2c3d4e5f60718"
 NEW = "new-93d2f18c7b6a504e3f2e1d0c9b8a7968"
@@ -54,7 +54,7 @@ class Installation:
         async def story(made: World) -> None:
             second = factors(made, secrets=(under,))
             pat = await made.pat()
-            self.key = (await second.begin(pat)).secret
+            self.key = (await second.begin(pat, session=SESSION)).secret
             await set_up(made, second, pat)
 
         self.serves(story)

@@ -13,6 +13,8 @@ from gatekeeper.storage.engine import Database
 from tests.accounts.support import BY, SECRET, World
 
 DEVICE = "a device cookie of some browser"
+SESSION = b"s" * 32
+"""The key of the session in which a second factor is set up."""
 
 
 def factors(
@@ -61,8 +63,8 @@ class App:
 
 async def set_up(world: World, second: SecondFactors, user: UserRecord) -> tuple[App, list[str]]:
     """Scan, confirm, and wait for the next code."""
-    setup = await second.begin(user)
+    setup = await second.begin(user, session=SESSION)
     app = App(world, setup.secret)
-    codes = await second.confirm(user, app.code, by=BY, keep=None)
+    codes = await second.confirm(user, app.code, by=BY, session=SESSION)
     world.now += 30
     return app, codes

@@ -14,6 +14,7 @@ from gatekeeper.factors.protocol import Outcome, SecondFactor
 from gatekeeper.factors.recovery import RecoveryCodes
 from gatekeeper.factors.totp import Totp
 from tests.accounts.support import BY, LOGIN, SECRET, World, tell
+from tests.factors.support import SESSION
 
 OTHER = "sam@example.com"
 
@@ -29,10 +30,10 @@ class Subject(NamedTuple):
 async def a_totp(world: World, user_id: int) -> Subject:
     factor = Totp(SecretBox([SECRET], "totp"))
     async with world.db.begin() as conn:
-        secret = await factor.begin(conn, user_id, world.now)
+        secret = await factor.begin(conn, user_id, world.now, session=SESSION)
         assert secret is not None
         app = pyotp.TOTP(secret)
-        assert await factor.confirm(conn, user_id, app.at(world.now), world.now)
+        assert await factor.confirm(conn, user_id, app.at(world.now), world.now, session=SESSION)
     world.now += 30
     near = {app.at(world.now + step) for step in (-30, 0, 30)}
     wrong = next(code for code in ("000000", "000001", "000002", "000003") if code not in near)

@@ -252,6 +252,12 @@ def _set_up_by_choice(stage: Stage) -> None:
     stage.page.get_by_role("link", name="Set up two-factor authentication").click()
 
 
+def _set_up_after_password(stage: Stage) -> None:
+    _set_up_by_choice(stage)
+    stage.page.fill("#password", GOOD_PASSWORD)
+    stage.send()
+
+
 def _forgot(stage: Stage) -> None:
     stage.fresh()
     stage.goto("/_gate/forgot")
@@ -343,6 +349,7 @@ SCENES = [
     Scene("set-up", _set_up),
     Scene("set-up-error", _set_up_error),
     Scene("set-up-by-choice", _set_up_by_choice),
+    Scene("set-up-after-password", _set_up_after_password),
     Scene("recovery-codes", _recovery_codes),
     Scene("password-first-logon", _must_change("first_logon")),
     Scene("password-reset", _must_change("reset")),

@@ -218,14 +218,15 @@ class FakeSecondFactors:
         self.fails_with: Exception | None = None
         self.wrong = 0
 
-    async def begin(self, user: UserRecord) -> FakeSetup:
+    async def begin(self, user: UserRecord, *, session: bytes) -> FakeSetup:
+        assert session, "it belongs to one session"
         return FakeSetup(
             "otpauth://totp/Back%20office:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=B",
             user.login,
             "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP",
         )
 
-    async def confirm(self, user: UserRecord, code: str, *, by: Source, keep: bytes | None) -> Sequence[str]:
+    async def confirm(self, user: UserRecord, code: str, *, by: Source, session: bytes) -> Sequence[str]:
         await self._check(user, code)
         self.accounts.change(user.id, second_factor=True)
         return [f"rc{number:02}-wxyz" for number in range(10)]

@@ -283,18 +283,52 @@ def test_setting_up_shows_the_key_in_groups_and_the_recovery_codes_once() -> Non
     run(story)
 
 
-def test_setting_up_by_choice_asks_for_the_password() -> None:
+def test_setting_up_by_choice_asks_for_the_password_before_it_shows_anything() -> None:
     async def story() -> None:
         house = House(policy=StepPolicy(two_factor="optional"))
         browser = Browser(house)
         await browser.sign_in()
-        page = await browser.get("/_gate/2fa/setup")
-        fields = {"csrf": hidden(page, "csrf"), "code": "123456"}
+        asked = await browser.get("/_gate/2fa/setup")
+        fields = {"csrf": hidden(asked, "csrf"), "code": "123456"}
         wrong = await browser.post("/_gate/2fa/setup", {**fields, "password": "wrong"})
         assert wrong.status_code == 403 and 'id="password-err"' in wrong.text
-        assert not house.accounts.by_id[ADA.id].second_factor
+        stale = await browser.post("/_gate/2fa/setup", {"csrf": "x", "password": GOOD_PASSWORD})
+        for page in (asked, wrong, stale):
+            assert "JBSW" not in page.text and "qr-box" not in page.text
         right = await browser.post("/_gate/2fa/setup", {**fields, "password": GOOD_PASSWORD})
-        assert "Your recovery codes" in right.text
+        assert right.status_code == 200 and "JBSW Y3DP" in right.text
+        assert not house.accounts.by_id[ADA.id].second_factor, "the code was not asked for yet"
+        fields["proof"] = hidden(right, "proof")
+        mistyped = await browser.post("/_gate/2fa/setup", {**fields, "code": "1"})
+        assert mistyped.status_code == 403 and "JBSW Y3DP" in mistyped.text
+        codes = await browser.post("/_gate/2fa/setup", fields)
+        assert "Your recovery codes" in codes.text
+
+    run(story)
+
+
+def test_the_password_counts_for_ten_minutes_and_in_its_own_session() -> None:
+    async def story() -> None:
+        house = House(policy=StepPolicy(two_factor="optional"))
+        mine, others = Browser(house), Browser(house)
+        fields = {}
+        for browser in (others, mine):
+            await browser.sign_in()
+            page = await browser.get("/_gate/2fa/setup")
+            fields = {"csrf": hidden(page, "csrf")}
+            page = await browser.post("/_gate/2fa/setup", {**fields, "password": GOOD_PASSWORD})
+            if browser is others:
+                theirs = hidden(page, "proof")
+        own = hidden(page, "proof")
+        for proof in (theirs, own[:-1] + "x", "", "é"):
+            answer = await mine.post("/_gate/2fa/setup", {**fields, "proof": proof, "code": "123456"})
+            assert "JBSW" not in answer.text and not house.accounts.by_id[ADA.id].second_factor
+        house.clock.now += 600
+        late = await mine.post("/_gate/2fa/setup", {**fields, "proof": own, "code": "123456"})
+        assert "JBSW" not in late.text
+        house.clock.now -= 1
+        codes = await mine.post("/_gate/2fa/setup", {**fields, "proof": own, "code": "123456"})
+        assert "Your recovery codes" in codes.text
 
     run(story)
 

@@ -26,6 +26,7 @@ from gatekeeper.core.clock import SteadyClock
 from gatekeeper.core.session import UserRecord
 from gatekeeper.settings import Settings, load_settings
 from tests.browser.gate import MovableClock
+from tests.factors.support import SESSION
 from tests.seeds.mailbox import Mailbox, mail_server
 from tests.stack.whole import Whole, running
 
@@ -80,9 +81,9 @@ class Place:
         """The app of somebody who set up the second factor long ago."""
 
         async def set_up(services: Services) -> str:
-            made = await services.second_factors.begin(user)
+            made = await services.second_factors.begin(user, session=SESSION)
             code = pyotp.TOTP(made.secret).at(int(self.clock()))
-            await services.second_factors.confirm(user, code, by=BY, keep=None)
+            await services.second_factors.confirm(user, code, by=BY, session=SESSION)
             return made.secret
 
         app = pyotp.TOTP(self.call(set_up))
