@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from gatekeeper.accounts.new_password import NewPasswords
     from gatekeeper.accounts.notices import Notices
+    from gatekeeper.accounts.rates import Rates
     from gatekeeper.mail.links import Links
     from gatekeeper.mail.outbox import Outbox
     from gatekeeper.storage.engine import Database
@@ -42,6 +43,7 @@ class Invitations:
         self,
         db: Database,
         new: NewPasswords,
+        rates: Rates,
         outbox: Outbox,
         links: Links,
         notices: Notices,
@@ -49,6 +51,7 @@ class Invitations:
     ) -> None:
         self._db = db
         self._new = new
+        self._rates = rates
         self._outbox = outbox
         self._links = links
         self._notices = notices
@@ -136,14 +139,16 @@ class Invitations:
     ) -> UserRecord:
         """Choose the first password with the mailed link. Signs nobody in. The account afterwards.
 
-        Raises `AccountError` (`link_closed`; `bad_password`, after which the link still works), `Overloaded`,
-        `StoreUnavailable`. Of any number of attempts in parallel one succeeds.
+        Raises `AccountError` (`link_closed`; `bad_password`, after which the link still works),
+        `RateLimited`, `Overloaded`, `StoreUnavailable`. Of any number of attempts in parallel one succeeds.
         """
         if not await self.needs_password(token):
             raise link_closed()
         user = await self.peek(token)
         if user is None:
             raise link_closed()
+        async with self._db.begin() as conn:
+            await self._rates.take_with_link(conn, user, client=client, request_id=request_id)
         encoded = await self._new.first(user, new)
         by = Source(user.login, client, request_id)
         async with self._db.begin() as conn:

@@ -8,19 +8,23 @@ import sqlalchemy as sa
 
 from gatekeeper.accounts import passwords, rows
 from gatekeeper.accounts.errors import AccountError, InvalidCredentials
+from gatekeeper.accounts.rates import Attempt
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import Undecidable
 from gatekeeper.core.session import UserRecord
 from gatekeeper.core.steps import Why
+from gatekeeper.core.users import login_key
 from gatekeeper.mail.kinds import MailKind
 from gatekeeper.storage.tables import users
 
 if TYPE_CHECKING:
+    from gatekeeper.accounts.devices import Devices
     from gatekeeper.accounts.hashing import PasswordHasher
     from gatekeeper.accounts.lockout import Lockout, Ticket
     from gatekeeper.accounts.new_password import NewPasswords
     from gatekeeper.accounts.notices import Notices
+    from gatekeeper.accounts.rates import Rates
     from gatekeeper.mail.links import Links
     from gatekeeper.mail.outbox import Outbox
     from gatekeeper.storage.engine import Database
@@ -35,6 +39,8 @@ class PasswordChanges:
         hasher: PasswordHasher,
         new: NewPasswords,
         lockout: Lockout,
+        rates: Rates,
+        devices: Devices,
         outbox: Outbox,
         links: Links,
         notices: Notices,
@@ -44,6 +50,8 @@ class PasswordChanges:
         self._hasher = hasher
         self._new = new
         self._lockout = lockout
+        self._rates = rates
+        self._devices = devices
         self._outbox = outbox
         self._links = links
         self._notices = notices
@@ -71,10 +79,19 @@ class PasswordChanges:
 
         `current` is None only where the password was proved in this very sign-in. The session with the key
         `keep` goes on, all others end; links to a new password stop working. `device` is the browser's device
-        cookie: a known one has its own count of wrong passwords. ASVS 5.0 V6.2.3, V7.4.3.
-        Raises `InvalidCredentials` (counted by the lockout), `AccountError` (`bad_password` with its reasons,
-        `unknown_user`, `disabled`, `changed_meanwhile`), `Overloaded`, `StoreUnavailable`.
+        cookie: a known one has its own count of wrong passwords and its own rate. ASVS 5.0 V6.2.3, V7.4.3.
+        Raises `RateLimited`, `InvalidCredentials` (counted by the lockout), `AccountError` (`bad_password`
+        with its reasons, `unknown_user`, `disabled`, `changed_meanwhile`), `Overloaded`, `StoreUnavailable`.
         """
+        async with self._db.begin() as conn:
+            await self._rates.take(
+                conn,
+                Attempt.PASSWORD,
+                account=login_key(user.login),
+                client=by.client,
+                device=await self._devices.find(conn, user.id, device),
+                request_id=by.request_id,
+            )
         if current is not None:
             await self._prove(user, current, by, device)
         judged = await self._new.judge(user, new)

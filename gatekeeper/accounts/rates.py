@@ -21,13 +21,17 @@ from gatekeeper.audit.events import EventKind
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import RateLimited
 from gatekeeper.core.networks import network_of
+from gatekeeper.core.users import login_key
 from gatekeeper.storage.tables import rates
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from gatekeeper.audit.log import AuditLog
+    from gatekeeper.core.session import UserRecord
 
+_MAILED_LINK = b"mailed link"
+"""Stands for the browser of whoever holds a mailed link; the key of a real one is a hash."""
 _SWEEP_EVERY = 256
 """Attempts between two sweeps of buckets that are full again."""
 _REMEMBERED = 4096
@@ -144,6 +148,23 @@ class Rates:
             ("client", limits.client, network_of(client)),
             ("account", limits.account, account),
         ]
+
+    async def take_with_link(
+        self, conn: AsyncConnection, user: UserRecord, *, client: str, request_id: str
+    ) -> None:
+        """Count one new password that is chosen with a mailed link.
+
+        Judging it costs hashes. Who holds the link proved more than who asks for sign-in, and has a limit of
+        their own, so that nobody's attempts to sign in keep them from it. Raises as `take`.
+        """
+        await self.take(
+            conn,
+            Attempt.PASSWORD,
+            account=login_key(user.login),
+            client=client,
+            device=_MAILED_LINK,
+            request_id=request_id,
+        )
 
     async def _take(self, conn: AsyncConnection, bucket: bytes, rate: Rate, now: float) -> bool:
         """Take one; whether it was the last for now. Raises `RateLimited`."""

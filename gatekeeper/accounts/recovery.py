@@ -126,11 +126,14 @@ class Recovery:
         """Set a new password with a mailed link; ends all sessions and unlocks. The account afterwards.
 
         Raises `AccountError` (`link_closed`; `bad_password` and `changed_meanwhile`, after which the link
-        still works), `Overloaded`, `StoreUnavailable`. Of any number of attempts in parallel one succeeds.
+        still works), `RateLimited`, `Overloaded`, `StoreUnavailable`. Of any number of attempts in parallel
+        one succeeds.
         """
         user = await self.peek(token)
         if user is None:  # nobody without a link makes us hash
             raise link_closed()
+        async with self._db.begin() as conn:
+            await self._rates.take_with_link(conn, user, client=client, request_id=request_id)
         judged = await self._new.judge(user, new)
         by = Source(user.login, client, request_id)
         async with self._db.begin() as conn:

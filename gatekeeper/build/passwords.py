@@ -17,6 +17,7 @@ from gatekeeper.core.steps import StepPolicy
 from gatekeeper.settings import Settings
 
 if TYPE_CHECKING:
+    from gatekeeper.accounts.devices import Devices
     from gatekeeper.accounts.hashing import PasswordHasher
     from gatekeeper.accounts.lockout import Lockout
     from gatekeeper.accounts.rates import Rates
@@ -70,13 +71,16 @@ class PasswordServices:
         links: Links,
         lockout: Lockout,
         rates: Rates,
+        devices: Devices,
         clock: Clock,
     ) -> None:
         policy = make_password_policy(settings)
         new = NewPasswords(db, hasher, policy)
         notices = Notices(outbox, links, audit)
         self.users = Users(db, hasher, audit, clock, policy=policy)
-        self.changes = PasswordChanges(db, hasher, new, lockout, outbox, links, notices, clock)
+        self.changes = PasswordChanges(
+            db, hasher, new, lockout, rates, devices, outbox, links, notices, clock
+        )
         self.recovery = Recovery(db, new, lockout, rates, outbox, links, audit, notices, clock)
-        self.invitations = Invitations(db, new, outbox, links, notices, clock)
+        self.invitations = Invitations(db, new, rates, outbox, links, notices, clock)
         self.expiry = Expiry(db, make_expiry_policy(settings), outbox, links, notices, clock)

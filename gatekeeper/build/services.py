@@ -72,6 +72,7 @@ class Services:
             links=self.links,
             lockout=self.lockout,
             rates=self.rates,
+            devices=self.devices,
             clock=clock,
         )
         self.users = passwords.users

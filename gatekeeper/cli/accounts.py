@@ -30,9 +30,8 @@ class Accounts:
         audit = audit_log(db, time.time)
         outbox, links = make_outbox(settings, db, time.time), make_links(settings)
         policy = LockoutPolicy(settings.lockout.attempts, settings.lockout.unlock_seconds)
-        lockout = Lockout(
-            policy, time.time, devices=Devices(time.time), audit=audit, outbox=outbox, links=links
-        )
+        devices = Devices(time.time)
+        lockout = Lockout(policy, time.time, devices=devices, audit=audit, outbox=outbox, links=links)
         services = PasswordServices(
             settings,
             db=db,
@@ -42,6 +41,7 @@ class Accounts:
             links=links,
             lockout=lockout,
             rates=Rates(audit, time.time, secret=settings.secrets[0].get_secret_value()),
+            devices=devices,
             clock=time.time,
         )
         self.settings = settings

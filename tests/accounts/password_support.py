@@ -17,6 +17,7 @@ from gatekeeper.accounts.new_password import NewPasswords
 from gatekeeper.accounts.notices import Notices
 from gatekeeper.accounts.password_change import PasswordChanges
 from gatekeeper.accounts.passwords import PasswordPolicy
+from gatekeeper.accounts.rates import Attempt, Limits, Rate, Rates
 from gatekeeper.accounts.recovery import Recovery
 from gatekeeper.core.session import SessionRecord, UserRecord
 from gatekeeper.mail.outbox import Outbox
@@ -54,10 +55,19 @@ class Ways:
         outbox = w.outbox if mail else Outbox(w.db, w.box, clock, enabled=False)
         notices = Notices(outbox, w.links, w.audit)
         self.new = NewPasswords(w.db, w.hasher, policy)
-        self.changes = PasswordChanges(w.db, w.hasher, self.new, w.lockout, outbox, w.links, notices, clock)
+        self.changes = PasswordChanges(
+            w.db, w.hasher, self.new, w.lockout, w.rates, w.devices, outbox, w.links, notices, clock
+        )
         self.recovery = Recovery(w.db, self.new, w.lockout, w.rates, outbox, w.links, w.audit, notices, clock)
-        self.invitations = Invitations(w.db, self.new, outbox, w.links, notices, clock)
+        self.invitations = Invitations(w.db, self.new, w.rates, outbox, w.links, notices, clock)
         self.expiry = Expiry(w.db, expiry, outbox, w.links, notices, clock)
+
+
+def two_passwords_at_once(w: World) -> Rates:
+    """For one account, and for one browser that it knows; no other limit but for mails."""
+    passwords = Limits(None, Rate(2, 300.0), None)
+    limits = {Attempt.PASSWORD: passwords, Attempt.MAIL: Limits(None, None, None)}
+    return Rates(w.audit, lambda: w.now, secret="0123456789abcdef" * 2, limits=limits)
 
 
 async def pat_with_mail(w: World, **fields: object) -> UserRecord:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gatekeeper.accounts.errors import AccountError
+from gatekeeper.accounts.errors import AccountError, InvalidCredentials
 from gatekeeper.accounts.invitations import LIFETIME
+from gatekeeper.core.errors import RateLimited
 from gatekeeper.core.session import UserRecord
 from gatekeeper.storage import tables
 from tests.accounts.password_support import (
@@ -22,6 +23,7 @@ from tests.accounts.password_support import (
     pat_with_mail,
     refusal,
     reread,
+    two_passwords_at_once,
 )
 from tests.accounts.support import BY, LOGIN, OTHER_PASSWORD, World, tell
 
@@ -183,5 +185,26 @@ def test_neither_token_nor_password_is_stored_or_logged_in_clear(tmp_path: Path)
         for canary in (token, mail["password"]):
             assert canary.encode() not in stored
             assert canary not in str(w.lines.seen)
+
+    tell(tmp_path, story)
+
+
+def test_passwords_chosen_with_a_link_are_rated_apart_from_signing_in(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        w.use(rates=two_passwords_at_once(w))
+        ways = Ways(w)
+        pat, token = await invited(w, ways, password=False)
+        for _ in range(2):
+            with pytest.raises(InvalidCredentials):
+                await w.sign_in.password(LOGIN, "not the password")
+        for _ in range(2):
+            await refusal(ways.invitations.set_password(token, "short"))
+        before = w.hasher.hashed
+        with pytest.raises(RateLimited):
+            await ways.invitations.set_password(token, OTHER_PASSWORD)
+        assert w.hasher.hashed == before
+        w.now += 150
+        await ways.invitations.set_password(token, OTHER_PASSWORD)
+        assert await password_is(w, pat, OTHER_PASSWORD)
 
     tell(tmp_path, story)

@@ -12,7 +12,7 @@ from gatekeeper.accounts import tokens
 from gatekeeper.accounts.errors import AccountError, InvalidCredentials
 from gatekeeper.accounts.passwords import PasswordPolicy
 from gatekeeper.audit.events import Source
-from gatekeeper.core.errors import Overloaded
+from gatekeeper.core.errors import Overloaded, RateLimited
 from gatekeeper.core.session import UserRecord
 from gatekeeper.core.steps import StepPolicy
 from gatekeeper.storage import tables
@@ -26,6 +26,7 @@ from tests.accounts.password_support import (
     pat_with_mail,
     refusal,
     reread,
+    two_passwords_at_once,
 )
 from tests.accounts.support import BY, LOGIN, OTHER_PASSWORD, PASSWORD, World, tell
 
@@ -272,5 +273,39 @@ def test_only_who_proved_the_old_password_keeps_trusted_browsers(tmp_path: Path)
         async with w.db.read() as conn:
             assert not await w.devices.trusted(conn, pat.id, cookie, w.now)
             assert await w.devices.known(conn, pat.id, cookie)
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.parametrize("current", [PASSWORD, "not the password", None])
+def test_changes_are_rated_before_anything_is_hashed(tmp_path: Path, current: str | None) -> None:
+    async def story(w: World) -> None:
+        pat = await pat_with_mail(w)
+        w.use(rates=two_passwords_at_once(w))
+        changes = Ways(w).changes
+        for _ in range(2):
+            with pytest.raises((AccountError, InvalidCredentials)):
+                await changes.change(pat, "short", current=current, by=OWNER, keep=None)
+        before = (w.hasher.hashed, len(w.hasher.verified))
+        with pytest.raises(RateLimited) as caught:
+            await changes.change(pat, OTHER_PASSWORD, current=current, by=OWNER, keep=None)
+        assert (caught.value.retry_after, w.hasher.hashed, len(w.hasher.verified)) == (150, *before)
+        with pytest.raises(RateLimited):  # the same limit as for signing in
+            await w.sign_in.password(LOGIN, PASSWORD)
+
+    tell(tmp_path, story)
+
+
+def test_a_known_browser_changes_the_password_whoever_tries_elsewhere(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        pat = await pat_with_mail(w)
+        cookie = await w.complete(pat)
+        w.use(rates=two_passwords_at_once(w))
+        for _ in range(2):
+            with pytest.raises(InvalidCredentials):
+                await w.sign_in.password(LOGIN, "not the password")
+        ways = Ways(w)
+        await ways.changes.change(pat, OTHER_PASSWORD, current=PASSWORD, by=OWNER, keep=None, device=cookie)
+        assert await password_is(w, pat, OTHER_PASSWORD)
 
     tell(tmp_path, story)

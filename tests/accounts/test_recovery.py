@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from gatekeeper.accounts.errors import AccountError
+from gatekeeper.accounts.errors import AccountError, InvalidCredentials
 from gatekeeper.accounts.rates import Attempt, Limits, Rate, Rates
 from gatekeeper.accounts.recovery import LIFETIME
 from gatekeeper.core.errors import RateLimited
@@ -30,6 +30,7 @@ from tests.accounts.password_support import (
     pat_with_mail,
     refusal,
     reread,
+    two_passwords_at_once,
 )
 from tests.accounts.support import BY, LOGIN, OTHER_PASSWORD, PASSWORD, World, tell
 
@@ -305,5 +306,27 @@ def test_neither_token_nor_password_is_stored_or_logged_in_clear(tmp_path: Path)
         for canary in (token, OTHER_PASSWORD, PASSWORD, "typed into the wrong field"):
             assert canary.encode() not in stored
             assert canary not in str(w.lines.seen)
+
+    tell(tmp_path, story)
+
+
+def test_passwords_chosen_with_a_link_are_rated_apart_from_signing_in(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        pat = await pat_with_mail(w)
+        w.use(rates=two_passwords_at_once(w))
+        ways = Ways(w)
+        token = await asks(w, ways)
+        for _ in range(2):
+            with pytest.raises(InvalidCredentials):
+                await w.sign_in.password(LOGIN, "not the password")
+        for _ in range(2):
+            await refusal(ways.recovery.reset(token, "short"))
+        before = w.hasher.hashed
+        with pytest.raises(RateLimited):
+            await ways.recovery.reset(token, OTHER_PASSWORD)
+        assert w.hasher.hashed == before
+        w.now += 150
+        await ways.recovery.reset(token, OTHER_PASSWORD)
+        assert await password_is(w, pat, OTHER_PASSWORD)
 
     tell(tmp_path, story)
