@@ -98,9 +98,39 @@ def test_a_package_that_is_not_the_one_that_was_locked_is_refused(tmp_path: Path
     (clone / "requirements.lock").write_text(f"tiny==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
     done = call(clone, "check", **offline)
     assert (done.returncode, done.stdout) == (1, "")
+    assert "run: installing the 1 packages of requirements.lock" in done.stderr
     assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert not (clone / ".venv").exists()
     (clone / "requirements.lock").write_text(f"tiny==1.0 \\\n    --hash=sha256:{digest}\n")
     assert call(clone, "check", **offline).stdout == "['check']\n"
+
+
+def test_an_environment_that_is_in_use_stays_whole_until_the_new_one_is(tmp_path: Path) -> None:
+    clone = make_clone(tmp_path)
+    call(clone, "check")
+    (clone / "requirements.lock").write_text(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    assert call(clone, "check", PIP_NO_INDEX="1").returncode == 1
+    gatekeeper = str(clone / ".venv" / "bin" / "gatekeeper")
+    assert subprocess.run([gatekeeper, "serve"], capture_output=True, text=True).stdout == "['serve']\n"
+
+
+def test_scripts_work_where_the_environment_ends_up(prepared: Path) -> None:
+    pip = subprocess.run([prepared / ".venv" / "bin" / "pip", "--version"], capture_output=True, text=True)
+    assert f"{prepared}/.venv/lib" in pip.stdout
+    assert b".venv.new" not in (prepared / ".venv" / "bin" / "activate").read_bytes()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_somebody_elses_environment_is_left_alone(tmp_path: Path) -> None:
+    clone = make_clone(tmp_path)
+    call(clone, "check")
+    (clone / "requirements.lock").write_text("# still nothing\n")
+    (clone / ".venv" / "left-over").touch()
+    os.chown(clone / ".venv", 65534, -1)
+    done = call(clone, "check")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "belongs to nobody, not to root: run this as its owner, or in a clone of your own" in done.stderr
+    assert (clone / ".venv" / "left-over").exists()
 
 
 def make_wheel(folder: Path) -> str:
@@ -120,11 +150,13 @@ def test_what_was_interrupted_is_done_again(tmp_path: Path) -> None:
     clone = make_clone(tmp_path)
     first = subprocess.Popen([clone / "run", "check"], env=environment(), start_new_session=True)
     deadline = time.monotonic() + 60
-    while not (clone / ".venv" / "bin").exists() and time.monotonic() < deadline:
+    while not (clone / ".venv.new" / "bin").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
+    assert not (clone / ".venv").exists()
     assert call(clone, "check").stdout == "['check']\n"
+    assert not (clone / ".venv.new").exists()
 
 
 def test_two_at_once_prepare_once(tmp_path: Path) -> None:
