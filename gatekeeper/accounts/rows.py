@@ -28,6 +28,8 @@ class Account(NamedTuple):
     last_sign_in_at: float | None
     reminded_at: float | None = None
     """When the owner was told that the present password will expire."""
+    locked_at: float | None = None
+    """When too many wrong passwords locked the account, even if that lock has run out by now."""
 
 
 class Credentials(NamedTuple):
@@ -89,6 +91,7 @@ async def read_accounts(conn: AsyncConnection) -> list[Account]:
             password_changed_at=row.password_changed_at,
             last_sign_in_at=row.last_sign_in_at,
             reminded_at=row.reminded_at,
+            locked_at=row.locked_at,
         )
         for row in rows
     ]

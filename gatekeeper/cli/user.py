@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from gatekeeper.accounts.errors import AccountError
 from gatekeeper.accounts.rows import Account
 from gatekeeper.accounts.users import Users
+from gatekeeper.build.passwords import make_step_policy
 from gatekeeper.cli.accounts import Accounts, existing, with_accounts
 from gatekeeper.cli.common import (
     config_option,
@@ -25,7 +27,8 @@ from gatekeeper.cli.user_password import due, invite, reset_password, send_invit
 from gatekeeper.cli.user_second_factor import require_2fa, reset_2fa
 from gatekeeper.cli.user_unlock import unlock
 from gatekeeper.core.session import UserRecord
-from gatekeeper.core.steps import Why
+from gatekeeper.core.steps import Why, must_set_up
+from gatekeeper.settings import Settings
 
 T = TypeVar("T")
 
@@ -127,13 +130,17 @@ def add(
 @json_option
 def list_(config: Path, as_json: bool) -> None:
     """List all accounts."""
-    accounts = _run(config, lambda users: users.list())
+
+    async def work(accounts: Accounts) -> list[_Listed]:
+        return [_listed(account, accounts.settings, time.time()) for account in await accounts.users.list()]
+
+    listed = with_accounts(config, work)
     if as_json:
-        print_json([_as_json(account) for account in accounts])
+        print_json([_as_json(each) for each in listed])
     else:
         print_table(
-            ("LOGIN", "NAME", "EMAIL", "ROLES", "STATE", "LAST SIGN-IN"),
-            [_as_row(account) for account in accounts],
+            ("LOGIN", "NAME", "EMAIL", "ROLES", "STATE", "2FA", "LAST SIGN-IN"),
+            [_as_row(each) for each in listed],
         )
 
 
@@ -289,23 +296,53 @@ def _user_json(record: UserRecord) -> dict[str, object]:
     }
 
 
-def _as_json(account: Account) -> dict[str, object]:
+class _Listed(NamedTuple):
+    """An account, and what the configuration makes of it."""
+
+    account: Account
+    locked_at: float | None
+    """Seconds since the epoch; None for an account that is not locked any more."""
+    second_factor_required: bool
+
+
+def _listed(account: Account, settings: Settings, now: float) -> _Listed:
+    lasts = settings.lockout.unlock_seconds
+    over = account.locked_at is None or (lasts is not None and account.locked_at <= now - lasts)
+    bare = account.user._replace(second_factor=False)
+    return _Listed(
+        account, None if over else account.locked_at, must_set_up(bare, make_step_policy(settings))
+    )
+
+
+def _as_json(listed: _Listed) -> dict[str, object]:
+    account = listed.account
     return {
         **_user_json(account.user),
         "has_password": account.has_password,
+        "locked_at": when(listed.locked_at),
+        "second_factor": account.user.second_factor,
+        "second_factor_required": listed.second_factor_required,
         "created_at": when(account.created_at),
         "password_changed_at": when(account.password_changed_at),
         "last_sign_in_at": when(account.last_sign_in_at),
     }
 
 
-def _as_row(account: Account) -> tuple[str, ...]:
-    state = "disabled" if account.user.disabled else "active" if account.has_password else "no password"
+def _as_row(listed: _Listed) -> tuple[str, ...]:
+    account = listed.account
+    if account.user.disabled:
+        state = "disabled"
+    elif listed.locked_at is not None:
+        state = "locked"
+    else:
+        state = "active" if account.has_password else "no password"
+    second_factor = "required" if listed.second_factor_required else "off"
     return (
         account.user.login,
         account.user.name,
         account.user.email,
         ",".join(account.user.roles),
         state,
+        "on" if account.user.second_factor else second_factor,
         when(account.last_sign_in_at) or "never",
     )

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
+from gatekeeper.cli.common import when
 from gatekeeper.cli.user import user
 from gatekeeper.storage import tables
 from tests.accounts.support import LOGIN, OTHER_PASSWORD, PASSWORD, CountingHasher, world
@@ -43,6 +45,13 @@ class Operator:
     def lists(self) -> list[dict[str, Any]]:
         accounts: list[dict[str, Any]] = json.loads(self.types("list", "--json").stdout)
         return accounts
+
+    def changes(self, statement: sa.Executable) -> None:
+        async def changed() -> None:
+            async with world(self.folder / "data") as w:
+                await w.change(statement)
+
+        asyncio.run(changed())
 
     def signs_in(self, password: str) -> bool:
         async def tried() -> bool:
@@ -73,7 +82,7 @@ def test_an_account_is_added_listed_and_can_sign_in(operator: Operator) -> None:
     assert account["last_sign_in_at"] is None
     assert operator.signs_in(PASSWORD)
     table = operator.types("list").stdout.splitlines()
-    assert table[0].split() == ["LOGIN", "NAME", "EMAIL", "ROLES", "STATE", "LAST", "SIGN-IN"]
+    assert table[0].split() == ["LOGIN", "NAME", "EMAIL", "ROLES", "STATE", "2FA", "LAST", "SIGN-IN"]
     assert "audit,ops" in table[1]
     assert table[1].endswith("never")
 
@@ -114,6 +123,34 @@ def test_an_account_is_disabled_and_enabled(operator: Operator) -> None:
     assert "disabled" in operator.types("list").stdout
     assert operator.types("enable", LOGIN).stdout == f"{LOGIN} is now enabled.\n"
     assert operator.lists()[0]["disabled"] is False
+
+
+def test_a_locked_account_is_listed_as_one_until_its_lock_runs_out(operator: Operator) -> None:
+    operator.adds_pat()
+    assert operator.lists()[0]["locked_at"] is None
+    now = time.time()
+    operator.changes(sa.update(tables.users).values(locked_at=now - 3600, failures=5))
+    assert operator.lists()[0]["locked_at"] == when(now - 3600)
+    assert " locked " in operator.types("list").stdout
+    with operator.config.open("a") as config:
+        config.write("lockout: {unlock_after: 30m}\n")
+    assert operator.lists()[0]["locked_at"] is None
+    assert " active " in operator.types("list").stdout
+
+
+def test_the_list_tells_who_has_a_second_factor_and_who_must(operator: Operator) -> None:
+    def shown() -> tuple[bool, bool, str]:
+        (account,) = operator.lists()
+        row = operator.types("list").stdout.splitlines()[1].split()
+        return account["second_factor"], account["second_factor_required"], row[row.index("active") + 1]
+
+    operator.adds_pat("--role", "ops")
+    assert shown() == (False, False, "off")
+    with operator.config.open("a") as config:
+        config.write("two_factor: {mode: optional, roles: [ops]}\n")
+    assert shown() == (False, True, "required")
+    operator.changes(sa.insert(tables.totp).values(user_id=1, secret=b"x", created_at=1.0, confirmed_at=1.0))
+    assert shown() == (True, True, "on")
 
 
 def test_roles_are_set_added_and_removed(operator: Operator) -> None:
