@@ -30,6 +30,9 @@ from gatekeeper.telemetry.access import AccessLog
 from gatekeeper.telemetry.health import healthz, make_readyz
 from gatekeeper.telemetry.logs import resolve_format
 
+WRITES_SUSPECT = 10.0
+"""Seconds after a failed write for which nobody new should be sent here."""
+
 
 def make_gate_config(settings: Settings) -> GateConfig:
     """What the hot path needs, precomputed."""
@@ -72,6 +75,9 @@ def make_gate(
     async def sessions_healthy() -> bool:
         return services.sessions.healthy(clock())
 
+    async def database_writable() -> bool:
+        return not services.db.write_failed_within(WRITES_SUSPECT)
+
     config = make_gate_config(settings)
     pages = make_page_app(
         settings,
@@ -90,7 +96,10 @@ def make_gate(
         on_line=access,
         on_error=report_error,
     )
-    health = {"/healthz": healthz, "/readyz": make_readyz({"sessions": sessions_healthy})}
+    health = {
+        "/healthz": healthz,
+        "/readyz": make_readyz({"sessions": sessions_healthy, "database": database_writable}),
+    }
     return Gate(
         app,
         pages=pages,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.storage.commits import take_waiting
 from gatekeeper.storage.errors import FOREIGN, translate, unusable
@@ -36,8 +38,11 @@ class Database:
     answer to the caller's own statement.
     """
 
-    def __init__(self, url: str, *, data_dir: Path | None = None) -> None:
-        """`url` is `sqlite:///file`; a relative file lies in `data_dir`, else in the working directory."""
+    def __init__(self, url: str, *, data_dir: Path | None = None, clock: Clock = time.monotonic) -> None:
+        """`url` is `sqlite:///file`; a relative file lies in `data_dir`, else in the working directory.
+
+        `clock` measures how long ago something was.
+        """
         self.url, self.path = file_of(url, data_dir)
         self.engine = self._make_engine("PRAGMA query_only=ON", size=READERS)
         """For reading."""
@@ -46,6 +51,8 @@ class Database:
         self._writing = asyncio.Lock()
         self._writer: asyncio.Task[Any] | None = None
         self._subscribers: list[OnRevocations] = []
+        self._clock = clock
+        self._write_failed_at: float | None = None
         self._open = False
         self.backup: Path | None = None
         """The copy that `open` made before it migrated, if it did."""
@@ -86,7 +93,7 @@ class Database:
         try:
             self._check_open()
             self._writer = asyncio.current_task()
-            with _translated():
+            with _translated(self._note_failed_write):
                 async with (self._durable if durable else self._quick).connect() as conn:
                     take_announced(conn)  # of a transaction that was rolled back
                     take_waiting(conn)
@@ -117,6 +124,14 @@ class Database:
         """
         self._subscribers.append(on_revocations)
         return lambda: self._subscribers.remove(on_revocations)
+
+    def write_failed_within(self, seconds: float) -> bool:
+        """Whether the database refused a write that lately (a full disk, a lock of another process)."""
+        at = self._write_failed_at
+        return at is not None and self._clock() - at < seconds
+
+    def _note_failed_write(self) -> None:
+        self._write_failed_at = self._clock()
 
     def _check_open(self) -> None:
         if not self._open:
@@ -150,11 +165,13 @@ class Database:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(on_outage: Callable[[], None] | None = None) -> Iterator[None]:
     try:
         yield
     except FOREIGN as error:
         ours = translate(error)
         if ours is error:
             raise
+        if on_outage is not None:
+            on_outage()
         raise ours from error

@@ -163,6 +163,31 @@ def test_a_full_disk_is_told_in_words_and_the_database_stays_whole(tmp_path: Pat
     asyncio.run(story())
 
 
+def test_a_failed_write_is_remembered_for_a_while_and_a_violated_constraint_is_none(tmp_path: Path) -> None:
+    async def story() -> None:
+        now = [0.0]
+        db = Database(f"sqlite:///{tmp_path / 'a.db'}", clock=lambda: now[0])
+        await db.open()
+        try:
+            await put(db, "same")
+            with pytest.raises(IntegrityError):
+                await put(db, "same")
+            assert not db.write_failed_within(10.0)
+            async with db.begin() as conn:
+                pages = await conn.scalar(sa.text("PRAGMA page_count"))
+                await conn.execute(sa.text(f"PRAGMA max_page_count={pages}"))
+            with pytest.raises(StoreUnavailable, match="full"):
+                async with db.begin() as conn:
+                    await conn.execute(sa.insert(facts).values(name="big", value="v" * 100_000, at=1.0))
+            assert db.write_failed_within(10.0)
+            now[0] += 10.0
+            assert not db.write_failed_within(10.0)
+        finally:
+            await db.close()
+
+    asyncio.run(story())
+
+
 def test_a_locked_database_is_an_outage_and_not_a_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
