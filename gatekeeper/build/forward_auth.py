@@ -31,7 +31,7 @@ def make_forward_auth(
 ) -> dict[str, ASGIApp]:
     """The endpoints under the prefix, for `Gate.own`."""
     endpoints: dict[str, ASGIApp] = {
-        "/auth/forbidden": Forbidden(pages=pages, guard=guard, config=config, clock=clock)
+        "/auth/forbidden": Forbidden(pages=pages, guard=guard, config=config, clock=clock, on_error=on_error)
     }
     for dialect in DIALECTS:
         below = "/" if dialect.in_place else ""

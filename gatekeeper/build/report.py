@@ -1,14 +1,23 @@
-"""Where errors go that nobody expected."""
+"""Where errors go that nobody expected, and what made an answer impossible."""
 
 from __future__ import annotations
 
+import time
+
 import structlog
 
+from gatekeeper.core.errors import Undecidable
+from gatekeeper.telemetry.outages import OutageLines
+
 log = structlog.get_logger("gatekeeper")
+_outages = OutageLines(log, time.monotonic)
 
 
 def report_error(request_id: str, error: BaseException) -> None:
     """An exception while a request was answered."""
+    if isinstance(error, Undecidable):
+        _outages.report(request_id, error)
+        return
     log.error("internal server error", request_id=request_id, exc_info=error)
 
 

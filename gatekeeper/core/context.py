@@ -55,6 +55,8 @@ class RequestContext:
     ended: EndReason | None = None
     """Why the session that the browser still holds is over."""
     refusal: Refusal | None = None
+    trouble: Exception | None = None
+    """What kept a form from being answered as it should, though the page was rendered."""
     cookie: bytes | None = None
     """The value of our session cookie, as it was sent."""
     set_cookies: tuple[bytes, ...] = ()

@@ -200,6 +200,7 @@ class ForwardAuth:
             elif error.reason.startswith("question_"):
                 self._tell_once(scope, f"{error.reason.replace('_', ' ')}: {error}")
         elif isinstance(error, Undecidable):
+            self._on_error(context.request_id, error)
             refusal = Refusal(503, error.reason, retry_after=error.retry_after)
         else:
             self._on_error(context.request_id, error)
@@ -253,11 +254,20 @@ class Forbidden:
     It tells whoever asks who they are, which they know, and nothing of what was refused.
     """
 
-    def __init__(self, *, pages: ASGIApp, guard: SessionGuard, config: GateConfig, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        pages: ASGIApp,
+        guard: SessionGuard,
+        config: GateConfig,
+        clock: Clock,
+        on_error: Callable[[str, BaseException], None],
+    ) -> None:
         self._pages = pages
         self._guard = guard
         self._config = config
         self._clock = clock
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = RequestContext(self._request_id(scope) or secrets.token_hex(8), None)
@@ -271,6 +281,7 @@ class Forbidden:
         except RequestRejected as error:
             context.refusal = Refusal(error.status, error.reason)
         except Undecidable as error:
+            self._on_error(context.request_id, error)
             context.refusal = Refusal(503, error.reason, retry_after=error.retry_after)
         refusal, facts = context.refusal, context.facts
         if facts is not None and wants_json(facts.kind):

@@ -61,7 +61,7 @@ class Gate:
     `app_watches`: the application ends its WebSockets itself when `scope["gatekeeper.watch"]` calls back and
     reports client frames to `scope["gatekeeper.activity"]` (our upstream does; others are wrapped for it).
     `on_line` gets one `Line` a request (None: nobody wants them); `on_error` every exception that nobody
-    expected, with the request id.
+    expected, and every `Undecidable`, with the request id.
     """
 
     def __init__(
@@ -291,7 +291,7 @@ class Gate:
                 context.ended = EndReason.REVOKED
                 await self._sign_in(scope, answer, context, facts)
             return
-        expected = isinstance(error, UpstreamFailure | SessionCut | RequestRejected | Undecidable)
+        expected = isinstance(error, UpstreamFailure | SessionCut | RequestRejected)
         if not expected:
             self._on_error(context.request_id, error)
         if answer.started:

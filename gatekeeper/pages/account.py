@@ -101,7 +101,7 @@ class AccountPage:
         except SessionOver:
             return self._flow.sign_in_page(self._own)
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return await self._page(request, session, problem=problem, status=status, headers=headers)
 
     async def _do(self, request: Request, session: Session, posted: Posted) -> Response:

@@ -44,12 +44,15 @@ class PagesApp:
             else:
                 # With "app" in the scope, Starlette raises for a wrong method, and our page says it.
                 await self._router({**scope, "app": self}, receive, noting_send)
+                if context.trouble is not None:
+                    self._report(context.trouble, context.request_id)
         except ClientDisconnect:
             return
         except Exception as error:
             refusal = _refusal_for(error)
-            if refusal is None:
+            if refusal is None or isinstance(error, Undecidable):
                 self._report(error, context.request_id)
+            if refusal is None:
                 refusal = Refusal(500, "internal_error")
             if began:
                 raise

@@ -45,7 +45,7 @@ class ForgotPage:
                 login, client=client_of(request), request_id=context_of(request).request_id
             )
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return self._page(request, login=login, problem=problem, status=status, headers=headers)
         return see_other(self._sent)
 

@@ -62,7 +62,7 @@ class InvitePage:
             errors = {"new_password": self._words.problems(error)}
             return await self._page(request, user, token, errors, status=422)
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return await self._page(request, user, token, {}, problem=problem, status=status, headers=headers)
         return link_over(self._pages, request, "invite") if accepted is None else see_other(self._sign_in)
 

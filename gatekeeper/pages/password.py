@@ -90,7 +90,7 @@ class PasswordPage:
             errors = {"new_password": self._words.problems(error)}
             return self._page(request, session, target, errors, status=422)
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return self._page(request, session, target, {}, problem=problem, status=status, headers=headers)
         if session.complete:
             response = self._pages.answer(request, "password-changed.html", back=self._account, sign_in=False)

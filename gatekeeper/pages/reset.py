@@ -62,7 +62,7 @@ class ResetPage:
             errors = {"new_password": self._words.problems(error)}
             return self._page(request, user, token, errors, status=422)
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return self._page(request, user, token, {}, problem=problem, status=status, headers=headers)
         return see_other(f"{self._own}?done=1")
 

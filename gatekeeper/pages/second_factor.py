@@ -100,7 +100,7 @@ class SecondFactorPage:
         except SessionOver:
             return self._flow.sign_in_page(target)
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return self._page(
                 request,
                 session,

@@ -121,7 +121,7 @@ class SignInPage:
         except (InvalidCredentials, SessionOver):  # the latter: disabled while we were at it
             return self._page(request, view._replace(problem="invalid"), status=REFUSED)
         except TROUBLE as error:
-            trouble = trouble_of(error)
+            trouble = trouble_of(request, error)
             return self._page(
                 request,
                 view._replace(problem=trouble.problem),

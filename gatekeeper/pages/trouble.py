@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gatekeeper.core.errors import RateLimited, Undecidable
+from starlette.requests import Request
+
+from gatekeeper.core.errors import RateLimited, StoreUnavailable, Undecidable
+from gatekeeper.pages.page import context_of
 
 TROUBLE = (RateLimited, Undecidable)
 """What a form catches to be shown again with `Trouble.problem`."""
@@ -18,9 +21,14 @@ class Trouble(NamedTuple):
     headers: dict[str, str]
 
 
-def trouble_of(error: RateLimited | Undecidable) -> Trouble:
-    """429 or 503, both with Retry-After in seconds (RFC 6585 section 4, RFC 9110 section 10.2.3)."""
+def trouble_of(request: Request, error: RateLimited | Undecidable) -> Trouble:
+    """429 or 503, both with Retry-After in seconds (RFC 6585 section 4, RFC 9110 section 10.2.3).
+
+    A 503 leaves its cause in the request's context, for the log.
+    """
     headers = {"retry-after": str(error.retry_after)}
     if isinstance(error, RateLimited):
         return Trouble("too_many", 429, headers)
-    return Trouble("busy", 503, headers)
+    context_of(request).trouble = error
+    problem = "no_records" if isinstance(error, StoreUnavailable) else "busy"
+    return Trouble(problem, 503, headers)

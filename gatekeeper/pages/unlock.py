@@ -41,7 +41,7 @@ class UnlockPage:
         except AccountError:
             return link_over(self._pages, request, "unlock")
         except TROUBLE as error:
-            problem, status, headers = trouble_of(error)
+            problem, status, headers = trouble_of(request, error)
             return await self._asking(request, token, problem=problem, status=status, headers=headers)
         return see_other(f"{self._own}?done=1")
 

@@ -299,6 +299,7 @@ def test_without_the_store_nobody_passes() -> None:
     assert bench.ask("/orders", cookie="ada", headers=FETCH).headers["retry-after"] == "1"
     assert bench.ask("/live", cookie="ada", kind="websocket").status == 503
     assert bench.app.scopes == []
+    assert [type(error) for error in bench.errors] == [StoreUnavailable] * 3, "the cause is told"
 
 
 def test_any_surprise_while_deciding_is_a_refusal() -> None:

@@ -86,15 +86,23 @@ def test_nobody_is_sent_to_another_site(target: str) -> None:
     run(story)
 
 
-@pytest.mark.parametrize("failure", [Overloaded(retry_after=3), StoreUnavailable(retry_after=3)])
-def test_a_busy_server_says_so_and_when_to_come_back(failure: Exception) -> None:
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (Overloaded(retry_after=3), "The server is busy."),
+        (StoreUnavailable(retry_after=3), "The server cannot reach its own records."),
+    ],
+)
+def test_a_server_that_cannot_says_why_and_when_to_come_back(failure: Exception, words: str) -> None:
     async def story() -> None:
         house = House()
         house.sign_in.fails_with = failure
         answer = await Browser(house).sign_in()
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "3"
-        assert "Please try again in a few seconds" in answer.text
+        assert words in answer.text and answer.text.count("The server") == 1
+        assert "ry again in a few seconds" in answer.text
+        assert house.reported == [(failure, "req-1")], "the cause is told to the log, once"
         assert f'value="{ADA.login}"' in answer.text
 
     run(story)
@@ -107,6 +115,7 @@ def test_a_session_store_that_is_down_is_no_sign_in() -> None:
         answer = await Browser(house).sign_in()
         assert answer.status_code == 503
         assert not any(line.startswith(COOKIES.session) for line in set_cookies(answer))
+        assert [type(error) for error, _ in house.reported] == [StoreUnavailable]
 
     run(story)
 
@@ -201,6 +210,20 @@ def test_signing_in_again_ends_the_session_before() -> None:
         )
         assert list(house.sessions.live) == ["session-2"]
         assert [reason for _, reason in house.sessions.ended] == [EndReason.REPLACED]
+
+    run(story)
+
+
+def test_the_help_link_says_whether_it_is_a_person_or_a_page() -> None:
+    async def story() -> None:
+        for address, words in (
+            ("mailto:it@example.com", "Contact support"),
+            ("https://help.example.com/", "Help"),
+        ):
+            house = House(branding=Branding(help_url=address))
+            assert (
+                f'<a href="{address}">{words}</a></footer>' in (await Browser(house).get("/_gate/login")).text
+            )
 
     run(story)
 

@@ -15,6 +15,7 @@ def test_a_link_only_asks() -> None:
         await browser.sign_in()
         page = await browser.get("/_gate/logout")
         assert "Sign out?" in page.text and "<strong>Ada</strong>" in page.text
+        assert 'href="/_gate/account"' in page.text
         assert house.sessions.live
 
     run(story)
@@ -98,6 +99,7 @@ def test_a_store_that_is_down_does_not_pretend() -> None:
         house.sessions.fails_with = StoreUnavailable()
         answer = await browser.post("/_gate/logout", {"csrf": csrf})
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+        assert [type(error) for error, _ in house.reported] == [StoreUnavailable]
         assert set_cookies(answer) == []
 
     run(story)
