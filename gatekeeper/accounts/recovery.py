@@ -90,6 +90,7 @@ class Recovery:
         `StoreUnavailable`, whatever the login.
         """
         key = fields.lookup_key(login) or ""  # "" is nobody's: an impossible login costs like any other
+        self._rates.check(Attempt.MAIL, account=key, client=client)
         async with self._db.begin() as conn:
             await self._rates.take(conn, Attempt.MAIL, account=key, client=client, request_id=request_id)
             now = self._clock()
