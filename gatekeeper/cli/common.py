@@ -45,7 +45,7 @@ def settings_from(config: Path, *, serving: bool = False, create: bool = False) 
     """
     try:
         return load_settings(
-            config, os.environ, create=serving or create, needs_upstream=serving, needs_tls=serving
+            config, os.environ, create=serving or create, needs_upstream=serving, serving=serving
         )
     except SettingsError as error:
         for problem in error.problems:

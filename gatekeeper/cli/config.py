@@ -10,6 +10,7 @@ import click
 
 from gatekeeper.cli.common import config_option
 from gatekeeper.settings import Settings, SettingsError, load_settings
+from gatekeeper.settings.addresses import parse_host_port
 from gatekeeper.settings.schema import json_schema
 from gatekeeper.settings.units import duration_text
 
@@ -41,19 +42,70 @@ def schema() -> None:
 
 def _summary(settings: Settings) -> list[str]:
     """What the configuration comes to, without secrets."""
-    upstream = settings.upstream.url if settings.upstream is not None else "(no application: forward auth)"
     secrets = len(settings.secrets)
     session = settings.session
     return [
-        f"  {settings.public_url} -> {upstream}, listening on {', '.join(settings.listen)}",
+        f"  {_traffic(settings)}, listening on {', '.join(settings.listen)}",
         f"  sessions end after {duration_text(session.idle_timeout)} without activity, "
         f"after {duration_text(session.absolute_timeout)} at the latest",
         f"  {_count(len(settings.rules), 'rule')}; everything else needs a sign-in",
+        f"  {_second_factor(settings)}",
+        f"  {_lockout(settings)}",
+        f"  {_mail(settings)}",
         f"  database {settings.database.removeprefix('sqlite+aiosqlite:///')}",
         f"  {_count(secrets, 'secret')}"
         + ("" if secrets else f": one will be made in {settings.data_dir} at the first start"),
+        *(f"  remark: {remark}" for remark in _remarks(settings)),
     ]
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _traffic(settings: Settings) -> str:
+    if settings.upstream is not None:
+        return f"{settings.public_url} -> {settings.upstream.url}"
+    proxies = ", ".join(str(proxy).removesuffix("/32") for proxy in settings.trusted_proxies)
+    return f"{settings.public_url}: sign-in pages, and answers to the proxy at {proxies} (forward auth)"
+
+
+def _second_factor(settings: Settings) -> str:
+    two_factor = settings.two_factor
+    if two_factor.roles:
+        return f"second factor: optional, mandatory for {', '.join(two_factor.roles)}"
+    return f"second factor: {two_factor.mode}"
+
+
+def _lockout(settings: Settings) -> str:
+    seconds = settings.lockout.unlock_seconds
+    wrong = _count(settings.lockout.attempts, "wrong password or code", "wrong passwords or codes")
+    until = "until it is unlocked" if seconds is None else f"for {duration_text(seconds)}"
+    return f"lockout: after {wrong}, {until}"
+
+
+def _mail(settings: Settings) -> str:
+    mail = settings.mail
+    if mail is None:
+        return "mail: none (no invitations, no recovery, no unlock links)"
+    if mail.smtp is None:
+        return f"mail: from {mail.from_}, into the folder {mail.to_directory}"
+    smtp = mail.smtp
+    return f"mail: from {mail.from_}, through {smtp.host}:{smtp.real_port} (tls: {smtp.tls})"
+
+
+def _remarks(settings: Settings) -> list[str]:
+    """What is no error, and still seldom meant."""
+    if not settings.secure or settings.tls is not None or settings.trusted_proxies:
+        return []
+    outside = [
+        address
+        for address in settings.listen
+        if not address.startswith("unix:") and not parse_host_port(address).loopback
+    ]
+    if not outside:
+        return []
+    return [
+        f"speaks plain http on {', '.join(outside)}, though public_url is https: "
+        "give it a certificate (tls), or name the proxy that has one in trusted_proxies"
+    ]
+
+
+def _count(number: int, noun: str, several: str = "") -> str:
+    return f"{number} {noun if number == 1 else several or noun + 's'}"

@@ -21,10 +21,13 @@ MAX_LOGO_BYTES = 200_000
 MAX_SLIDE_BYTES = 500_000
 
 
-def file_problems(settings: Settings, *, tls: bool = True) -> dict[Loc, str]:
-    """What is wrong with the files, by the key that names each; those of `tls` with `tls` alone."""
+def file_problems(settings: Settings, *, serving: bool = True) -> dict[Loc, str]:
+    """What is wrong with the files, by the key that names each.
+
+    Whether the TLS key can be read and the folders written matters with `serving` alone.
+    """
     problems: dict[Loc, str] = {}
-    if tls and settings.tls is not None:
+    if serving and settings.tls is not None:
         _check_tls(settings.tls.cert_file, settings.tls.key_file, problems)
     if settings.upstream is not None and settings.upstream.ca_file is not None:
         _check_authority(settings.upstream.ca_file, ("upstream", "ca_file"), problems)
@@ -47,9 +50,9 @@ def file_problems(settings: Settings, *, tls: bool = True) -> dict[Loc, str]:
         problems["templates_dir",] = complaint
     if settings.mail is not None and settings.mail.to_directory is not None:
         folder = settings.mail.to_directory
-        if present(folder) and (complaint := _no_folder(folder)):
+        if complaint := _no_place(folder, serving):
             problems["mail", "to_directory"] = complaint
-    if present(settings.data_dir) and (complaint := _no_folder(settings.data_dir)):
+    if complaint := _no_place(settings.data_dir, serving):
         problems["data_dir",] = complaint
     return problems
 
@@ -60,6 +63,21 @@ def _no_folder(path: Path) -> str | None:
             return None
     except OSError as error:
         return f"{path} cannot be used as a folder: {error.strerror}"
+
+
+def _no_place(path: Path, writes: bool) -> str | None:
+    """Why `path` is no folder and, with `writes`, cannot become one or be written into."""
+    if present(path) and (complaint := _no_folder(path)):
+        return complaint
+    if not writes:
+        return None
+    nearest = next((folder for folder in (path, *path.parents) if present(folder)), path)
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK, effective_ids=True):
+        return None
+    if nearest == path:
+        return f"{path} cannot be written by user id {os.geteuid()}"
+    why = f"cannot be written by user id {os.geteuid()}" if nearest.is_dir() else "is no folder"
+    return f"{path} cannot be created: {nearest} {why}"
 
 
 def _unreadable(path: Path) -> str | None:

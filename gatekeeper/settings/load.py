@@ -28,13 +28,14 @@ def load_settings(
     *,
     create: bool = True,
     needs_upstream: bool = True,
-    needs_tls: bool = True,
+    serving: bool = True,
 ) -> Settings:
     """Read `path`, override from `environ`, check everything, and find or make the secret.
 
     With `create` false nothing is written: a secret that is not there yet stays absent. `needs_upstream`
-    false is for Gatekeeper around a Python application. `needs_tls` false is for who does not serve, and
-    may not be allowed to read the key. Raises `SettingsError` with all problems.
+    false is for Gatekeeper around a Python application. `serving` false is for commands of
+    somebody who may not be allowed to read the TLS key and to write into the folders. Raises `SettingsError`
+    with all problems.
     """
     raw, status = _read(path)
     document = read_document(raw, str(path))
@@ -42,7 +43,7 @@ def load_settings(
     for loc in _SECRETS:
         if _stands_in(document.data, loc) and (complaint := open_to_others(path, status)):
             extra[loc] = f"a secret stands in here, but {complaint}"
-    return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream, needs_tls)
+    return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream, serving)
 
 
 def make_settings(
@@ -78,7 +79,7 @@ def _finish(
     extra: dict[Loc, str],
     create: bool,
     needs_upstream: bool,
-    needs_tls: bool,
+    serving: bool,
 ) -> Settings:
     override(document, environ)
     if needs_upstream and "upstream" not in document.data:
@@ -88,7 +89,7 @@ def _finish(
     for loc, message in extra.items():
         document.problems.setdefault(loc, locate(document, loc, message))
     settings = validate(document, base)
-    late: dict[Loc, str] = file_problems(settings, tls=needs_tls)
+    late: dict[Loc, str] = file_problems(settings, serving=serving)
     mail = _mail(settings, late)
     found = _secrets(settings, late, create=create and not late)
     if late:

@@ -218,6 +218,8 @@ class Settings(Section):
     @field_validator("upstream")
     @classmethod
     def _not_ourselves(cls, value: UpstreamSettings | None, info: ValidationInfo) -> UpstreamSettings | None:
+        if value is None and info.data.get("trusted_proxies") == ():
+            raise ValueError("none leaves it to another proxy to ask: trusted_proxies must have its address")
         if value is not None:
             for address in info.data.get("listen", ()):
                 if loops(address, value.url):

@@ -144,7 +144,7 @@ def test_plain_http_and_unix_sockets(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_is_said() -> None:
-    nothing = settings(upstream="none")
+    nothing = settings(upstream="none", trusted_proxies="127.0.0.1")
     with pytest.raises(ValueError, match="--application"):
         render(nothing, "ask")
     with pytest.raises(ValueError, match="http"):
@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_said() -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     config = tmp_path / "gatekeeper.yaml"
-    config.write_text("public_url: https://office.example.com\nupstream: none\n")
+    config.write_text("public_url: https://office.example.com\nupstream: none\ntrusted_proxies: 192.0.2.1\n")
     found = CliRunner().invoke(
         main, ["nginx", "--config", str(config), "--application", "http://127.0.0.1:3000"]
     )

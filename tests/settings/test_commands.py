@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import click
+import pytest
 from click.testing import CliRunner, Result
 
 from gatekeeper.cli.config import check, schema
@@ -26,11 +27,51 @@ def test_a_right_file_is_summed_up(tmp_path: Path) -> None:
         "  https://app.example.com -> http://127.0.0.1:3000, listening on 127.0.0.1:8080",
         "  sessions end after 15m without activity, after 8h at the latest",
         "  1 rule; everything else needs a sign-in",
+        "  second factor: optional",
+        "  lockout: after 5 wrong passwords or codes, until it is unlocked",
+        "  mail: none (no invitations, no recovery, no unlock links)",
         f"  database {tmp_path}/data/gatekeeper.db",
         f"  0 secrets: one will be made in {tmp_path}/data at the first start",
     ]
     assert result.stderr == ""
     assert not (tmp_path / "data").exists()
+
+
+def test_forward_auth_is_summed_up(tmp_path: Path) -> None:
+    text = """\
+        public_url: https://app.example.com
+        upstream: none
+        trusted_proxies: 127.0.0.1
+        two_factor: {roles: [payments]}
+        lockout: {attempts: 1, unlock_after: 30m}
+        mail: {from: gate@example.com, smtp: {host: mail.example.com}}
+        """
+    lines = run(check, "--config", str(write(tmp_path, text))).stdout.splitlines()
+    assert lines[1] == (
+        "  https://app.example.com: sign-in pages, and answers to the proxy at 127.0.0.1 (forward auth), "
+        "listening on 127.0.0.1:8080"
+    )
+    assert lines[4:7] == [
+        "  second factor: optional, mandatory for payments",
+        "  lockout: after 1 wrong password or code, for 30m",
+        "  mail: from gate@example.com, through mail.example.com:587 (tls: starttls)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "remarked"),
+    [
+        ("listen: [127.0.0.1:80, 0.0.0.0:80]\n", True),
+        ("listen: 0.0.0.0:80\ntrusted_proxies: 10.0.0.1\n", False),
+        ("listen: [127.0.0.1:80, 'unix:/run/gate.sock']\n", False),
+    ],
+)
+def test_plain_http_to_the_world_is_remarked_upon(tmp_path: Path, more: str, remarked: bool) -> None:
+    result = run(check, "--config", str(write(tmp_path, NEEDED + more)))
+    assert result.exit_code == 0
+    assert (
+        "remark: speaks plain http on 0.0.0.0:80, though public_url is https" in result.stdout
+    ) == remarked
 
 
 def test_every_error_is_a_line_on_standard_error(tmp_path: Path) -> None:

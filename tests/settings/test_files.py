@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,23 @@ def test_a_welcome_needs_pictures_that_are_there_and_not_too_heavy(tmp_path: Pat
     assert "is larger than 500 KB" in complaint(tmp_path, slide.format("picture.png"))
     (tmp_path / "picture.png").write_bytes(b"x")
     assert load(tmp_path, slide.format("picture.png")).welcome[0].image == tmp_path / "picture.png"
+
+
+@pytest.mark.parametrize("key", ["data_dir", "mail.to_directory"])
+def test_a_folder_that_cannot_be_made_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    (tmp_path / "file").touch()
+    more = "data_dir: {}\n" if key == "data_dir" else "mail: {{from: a@example.com, to_directory: {}}}\n"
+    assert complaint(tmp_path, more.format("file/a/b")) == (
+        f"{key}: file/a/b cannot be created: file is no folder"
+    )
+    (tmp_path / "closed").mkdir()
+    allowed = os.access  # root may write everywhere
+    monkeypatch.setattr(
+        os, "access", lambda path, *a, **k: path != tmp_path / "closed" and allowed(path, *a, **k)
+    )
+    assert f"{key}: closed/a cannot be created: closed cannot be written by" in complaint(
+        tmp_path, more.format("closed/a")
+    )
+    assert f"{key}: closed cannot be written by" in complaint(tmp_path, more.format("closed"))

@@ -9,7 +9,7 @@ import pytest
 from gatekeeper.build import create_app
 from gatekeeper.settings import SettingsError, load_settings, make_settings
 
-PUBLIC_URL = "public_url: https://office.example.com\n"
+PUBLIC_URL = "public_url: https://office.example.com\ntrusted_proxies: 127.0.0.1\n"
 
 
 def test_no_application_of_its_own_must_be_said(tmp_path: Path) -> None:
@@ -35,3 +35,12 @@ def test_left_out_in_code_is_no_forward_auth() -> None:
 def test_an_address_is_still_one() -> None:
     data = {"public_url": "https://office.example.com", "upstream": "http://127.0.0.1:3000"}
     assert not make_settings(data, create=False).forward_auth_only
+
+
+def test_somebody_must_be_allowed_to_ask() -> None:
+    data = {"public_url": "https://office.example.com", "upstream": "none"}
+    with pytest.raises(
+        SettingsError, match="upstream: none leaves it to another proxy to ask: trusted_proxies"
+    ):
+        make_settings(data, create=False)
+    assert make_settings({**data, "trusted_proxies": "unix"}, create=False).forward_auth_only

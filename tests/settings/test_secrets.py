@@ -84,7 +84,9 @@ def test_somebody_faster_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_data_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     path = write(tmp_path, NEEDED + "data_dir: file/data\n")
-    with pytest.raises(SettingsError, match=r"3:11: data_dir: .*secret cannot be created: Not a directory"):
+    with pytest.raises(
+        SettingsError, match=r"3:11: data_dir: .*file/data cannot be created: .*file is no folder"
+    ):
         load_settings(path, {})
     path = write(tmp_path, NEEDED + f"data_dir: {'x' * 300}\n")
     with pytest.raises(SettingsError, match="secret cannot be created: File name too long"):
