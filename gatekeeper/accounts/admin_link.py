@@ -57,6 +57,13 @@ class AdministratorLink:
         async with self._db.read() as conn:
             return await tokens.valid(conn, _PURPOSE, token, self._clock()) and not await _closed(conn)
 
+    async def open(self) -> bool:
+        """Whether there is a link that could be redeemed, for a page that is shown before it is known
+        which one somebody has. Raises `StoreUnavailable`.
+        """
+        async with self._db.read() as conn:
+            return await tokens.outstanding(conn, _PURPOSE, self._clock()) and not await _closed(conn)
+
     async def redeem(
         self,
         token: str,

@@ -50,6 +50,17 @@ async def valid(conn: AsyncConnection, purpose: str, token: str, now: float) -> 
     return (await conn.execute(query)).first() is not None
 
 
+async def outstanding(conn: AsyncConnection, purpose: str, now: float) -> bool:
+    """Whether any token of nobody's for this purpose could be used now."""
+    query = sa.select(sa.literal(1)).where(
+        tokens.c.purpose == purpose,
+        tokens.c.user_id.is_(None),
+        tokens.c.used_at.is_(None),
+        tokens.c.expires_at > now,
+    )
+    return (await conn.execute(query.limit(1))).first() is not None
+
+
 async def peek(conn: AsyncConnection, purpose: str, token: str, now: float) -> int | None:
     """Whose token this is, while it could be used; None otherwise. Consumes nothing."""
     user_id: int | None = await conn.scalar(sa.select(tokens.c.user_id).where(_usable(purpose, token, now)))

@@ -16,9 +16,11 @@ from gatekeeper.pages.flow import SignInFlow
 from gatekeeper.pages.form_errors import PasswordWords
 from gatekeeper.pages.form_guard import FormGuard, client_of
 from gatekeeper.pages.i18n import N_, Locale
+from gatekeeper.pages.mailed_link import link_over
 from gatekeeper.pages.page import Pages, context_of
 from gatekeeper.pages.services import AdministratorLinkService
 from gatekeeper.pages.session_cookie import BrowserSession
+from gatekeeper.pages.trouble import trouble_of
 
 _FIELDS = ("token", "login", "name", "email")
 _FIELD_PROBLEMS = {
@@ -55,7 +57,9 @@ class AdministratorPage:
         self._least = password_min_length
 
     async def show(self, request: Request) -> Response:
-        """The empty form."""
+        """The empty form, while there is a link that could be redeemed."""
+        if not await self._link.open():
+            return link_over(self._pages, request, "administrator")
         return self._page(request, dict.fromkeys(_FIELDS, ""), {})
 
     async def submit(self, request: Request) -> Response:
@@ -74,14 +78,8 @@ class AdministratorPage:
         except AccountError as error:
             return self._page(request, values, self._words(error), status=422)
         except Undecidable as error:
-            return self._page(
-                request,
-                values,
-                {},
-                problem="busy",
-                status=503,
-                headers={"retry-after": str(error.retry_after)},
-            )
+            problem, status, headers = trouble_of(request, error)
+            return self._page(request, values, {}, problem=problem, status=status, headers=headers)
         held = await self._sessions.begin(request, user, methods="pwd")
         return await self._flow.go_on(request, held, "/")
 

@@ -54,6 +54,12 @@ class PasswordWords:
         return {}
 
     def problems(self, error: AccountError) -> list[str]:
-        """The rules that were broken, for an error with the reason "bad_password"."""
+        """The rules that were broken, for an error with the reason "bad_password".
+
+        A short password is hardly ever hard to guess: that it is short says what to do.
+        """
         numbers = {"least": error.least or self._least, "most": passwords.MAX_LENGTH}
-        return [self._text(_PASSWORD[problem]) % numbers for problem in error.problems]
+        broken = list(error.problems)
+        if passwords.TOO_SHORT in broken and passwords.COMMON in broken:
+            broken.remove(passwords.COMMON)
+        return [self._text(_PASSWORD[problem]) % numbers for problem in broken]

@@ -177,6 +177,9 @@ class History(Protocol):
 class AdministratorLinkService(Protocol):
     """`accounts.admin_link.AdministratorLink`: raises AccountError, Overloaded, StoreUnavailable."""
 
+    async def open(self) -> bool:
+        """Whether there is a link that could be redeemed."""
+
     async def redeem(
         self,
         token: str,

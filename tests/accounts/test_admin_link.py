@@ -48,6 +48,19 @@ def test_the_link_makes_the_first_administrator(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+def test_it_is_open_while_a_link_could_be_redeemed(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        assert not await w.link.open(), "none was issued"
+        await issued(w)
+        assert await w.link.open()
+        w.now += LIFETIME
+        assert not await w.link.open(), "it has expired"
+        await redeem(w, await issued(w))
+        assert not await w.link.open()
+
+    tell(tmp_path, story)
+
+
 def test_once_used_it_is_closed_for_ever(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         token = await issued(w)

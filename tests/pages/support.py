@@ -229,7 +229,7 @@ class FakeSecondFactors:
     async def confirm(self, user: UserRecord, code: str, *, by: Source, session: bytes) -> Sequence[str]:
         await self._check(user, code)
         self.accounts.change(user.id, second_factor=True)
-        return [f"rc{number:02}-wxyz" for number in range(10)]
+        return [f"rc{number:02}-wxyz-k7mq-x2fp-9rtw-hv4c" for number in range(10)]
 
     async def verify(
         self, user: UserRecord, code: str, *, device: str | None, client: str, request_id: str
@@ -374,6 +374,9 @@ class FakeAdministratorLink:
         self.token = "the-token"
         self.redeemed: list[dict[str, str]] = []
         self.fails_with: Exception | None = None
+
+    async def open(self) -> bool:
+        return not self.redeemed
 
     async def redeem(
         self,

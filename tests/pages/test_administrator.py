@@ -51,6 +51,19 @@ def test_the_form_makes_the_account_and_signs_in() -> None:
     run(story)
 
 
+def test_without_an_open_link_the_page_promises_nothing() -> None:
+    async def story() -> None:
+        house = House()
+        browser = Browser(house)
+        assert "You will be the administrator" in (await browser.get("/_gate/setup")).text
+        house.link.redeemed.append({})
+        page = await browser.get("/_gate/setup")
+        assert page.status_code == 410 and "This link does not work any more" in page.text
+        assert "administrator" not in page.text and "<form" not in page.text
+
+    run(story)
+
+
 def test_a_used_link_makes_no_second_administrator() -> None:
     async def story() -> None:
         house = House()
@@ -69,6 +82,11 @@ def test_a_used_link_makes_no_second_administrator() -> None:
     ("error", "field", "words"),
     [
         (AccountError("bad_password", problems=["too_short"]), "password", "at least 12 characters."),
+        (
+            AccountError("bad_password", problems=["too_short", "common"]),
+            "password",
+            "at least 12 characters.</p>",
+        ),
         (AccountError("bad_password", problems=["too_long"]), "password", "at most 1024 characters."),
         (
             AccountError("bad_password", problems=["common", "contains_login"]),

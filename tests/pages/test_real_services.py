@@ -305,7 +305,12 @@ def test_the_administrator_link_works_once_and_mistakes_do_not_use_it_up(tmp_pat
         assert user is not None and user.roles == ("gatekeeper-admin",)
         assert len(await place.services.sessions.list(user.id)) == 1
         other = Person(place.app)
-        again = await other.send("/_gate/setup", **{**fields, "login": "eve"}, password=PASSWORD)
+        over = await other.get("/_gate/setup")
+        assert over.status_code == 410 and "This link does not work any more" in over.text
+        fields |= {"csrf": hidden(await other.get("/_gate/login"), "csrf"), "login": "eve"}
+        again = await other.http.post(
+            "/_gate/setup", data={**fields, "password": PASSWORD}, headers={"origin": ORIGIN}
+        )
         assert again.status_code == 422 and "This link was used already" in again.text
         assert await place.services.users.find("eve") is None
 
