@@ -41,7 +41,9 @@ class SignOutPages:
         session = context_of(request).session
         if session is None:
             return see_other(f"{self._prefix}/signed-out")
-        return self._pages.answer(request, "logout.html", user=session.user, problem="")
+        return self._pages.answer(
+            request, "logout.html", user=session.user, complete=session.complete, problem=""
+        )
 
     async def do(self, request: Request) -> Response:
         """End the session, then say so; with `then=login` on to sign in as somebody else."""
@@ -52,7 +54,12 @@ class SignOutPages:
                 # Another site's form comes without our cookies (SameSite): it must not clear them either.
                 return see_other(f"{self._prefix}/signed-out")
             return self._pages.answer(
-                request, "logout.html", status=403, user=session.user, problem=posted.problem
+                request,
+                "logout.html",
+                status=403,
+                user=session.user,
+                complete=session.complete,
+                problem=posted.problem,
             )
         if posted.field("then") == "login":
             address = safe_return(posted.field("next") or "/", self._prefix)

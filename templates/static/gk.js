@@ -45,12 +45,12 @@ for (const button of document.querySelectorAll("button[data-print]")) {
 for (const element of document.querySelectorAll("time[data-local]")) {
   const at = new Date(element.dateTime);
   element.title = element.textContent;
-  element.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  element.textContent = at.toLocaleString(document.documentElement.lang, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
 }
 
 // A window over the sign-in page; Escape goes where its way back leads.
 for (const dialog of document.querySelectorAll("dialog[data-modal]")) {
-  document.querySelector(".behind").hidden = false;
+  document.querySelector(".behind")?.removeAttribute("hidden");
   dialog.close();
   dialog.showModal();
   dialog.addEventListener("cancel", event => {

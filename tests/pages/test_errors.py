@@ -56,6 +56,7 @@ def test_a_forbidden_page_says_who_you_are_and_lets_you_be_someone_else() -> Non
         await browser.sign_in()
         page = await browser.get("/audit?year=2026&x=%22%3E")
         assert "<strong>Ada</strong> (ada@example.com)" in page.text
+        assert 'href="/_gate/account"' in page.text
         assert hidden(page, "next") == "/audit?year=2026&amp;x=%22%3E"
         answer = await browser.post(
             "/_gate/logout", {"csrf": hidden(page, "csrf"), "then": "login", "next": "/audit"}

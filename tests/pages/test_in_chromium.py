@@ -208,6 +208,13 @@ def test_every_step_of_a_first_sign_in_with_and_without_the_script(either: Page,
     either.fill("#code", "123 456")
     either.get_by_role("button", name="Update").click()
     expect(either.locator(".codes li")).to_have_count(10)
+    before = either.viewport_size
+    for width, lines in ((1000, 1), (400, 1), (320, 2)):
+        either.set_viewport_size({"width": width, "height": 800})
+        boxes = [each.bounding_box() for each in either.locator(".codes code").all()]
+        assert [round(box["height"] / 24) for box in boxes if box] == [lines] * 10
+    assert before is not None
+    either.set_viewport_size(before)
     either.check("input[name=saved]")
     either.get_by_role("button", name="Continue").click()
     either.get_by_role("link", name="Next").click()
@@ -281,5 +288,5 @@ def test_keys_and_codes_are_copied_as_they_are_shown(chromium: Browser, site: Si
     page.get_by_role("button", name="Update").click()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("status").filter(has_text="Copied")).to_be_attached()
-    assert page.evaluate("navigator.clipboard.readText()").splitlines()[0] == "rc00-wxyz"
+    assert page.evaluate("navigator.clipboard.readText()").splitlines()[0] == "rc00-wxyz-k7mq-x2fp-9rtw-hv4c"
     context.close()

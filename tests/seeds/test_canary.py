@@ -134,13 +134,15 @@ def come_in(story: Story, ada: Person) -> pyotp.TOTP:
 
 
 def set_up(story: Story, ada: Person) -> pyotp.TOTP:
-    page = ada.get("/_gate/2fa/setup").text
+    page = ada.send("/_gate/2fa/setup", password=FIRST).text
+    proof = re.search(r'name="proof" value="([^"]+)"', page)
+    assert proof is not None
     found = re.search(r'id="account-token"[^>]*>([A-Z2-7 ]+)<', page)
     assert found is not None
     story.note("account token in groups", found[1])
     app = pyotp.TOTP(story.note("account token", found[1].replace(" ", "")))
     code = story.note("first code", story.place.code(app))
-    codes = ada.send("/_gate/2fa/setup", code=code, password=FIRST)
+    codes = ada.send("/_gate/2fa/setup", code=code, proof=proof[1])
     recovery = re.findall(r"<li><code>([^<]+)</code>", codes.text)
     assert len(recovery) == 10
     for number, each in enumerate(recovery):
