@@ -25,6 +25,10 @@ def test_check_accepts_it(name: str) -> None:
     assert done.output.startswith(f"{CONFIG / name}.yaml: OK")
 
 
+def test_each_has_a_folder_of_its_own() -> None:
+    assert len({load(name).data_dir for name in NAMES}) == len(NAMES)
+
+
 def test_integray_remembers_for_48_hours_and_welcomes_with_four_slides() -> None:
     settings = load("integray")
     assert settings.session.remember_me and settings.session.remember == 48 * 3600
