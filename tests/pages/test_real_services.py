@@ -67,8 +67,12 @@ class Place:
         return await self.services.users.add(LOGIN, by=BY, email=LOGIN, **{"password": PASSWORD, **facts})
 
     async def link(self, page: str) -> str:
-        """The path of the newest mailed link to `page`."""
-        for _ in range(100):
+        """The path of the newest mailed link to `page`.
+
+        A recovery mail waits a moment of its own choice, and then until the sender looks again.
+        """
+        self.clock.now += 5
+        for _ in range(200):
             for path in sorted(self._mails.glob("*.eml"), reverse=True):
                 text = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
                 body = text.get_body(("plain",))
