@@ -14,7 +14,7 @@ from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send, SessionGuar
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS
 from gatekeeper.gate.forward_auth import Forbidden, ForwardAuth
-from gatekeeper.gate.shell import Line
+from gatekeeper.gate.line import Line
 
 log = structlog.get_logger("gatekeeper")
 

@@ -33,8 +33,9 @@ from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import REMEMBERED, GateConfig
 from gatekeeper.gate.dialects import Dialect, QuestionReader
 from gatekeeper.gate.facts import read_facts
+from gatekeeper.gate.line import Line
 from gatekeeper.gate.refusals import refuse_background, sign_in_location, step_up_location, wants_json
-from gatekeeper.gate.shell import CHANGE_PASSWORD, Line
+from gatekeeper.gate.shell import CHANGE_PASSWORD
 
 SIGN_IN_HEADER = b"x-gatekeeper-sign-in"
 REQUEST_ID_HEADER = b"x-request-id"

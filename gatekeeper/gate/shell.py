@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import NamedTuple
 
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
@@ -19,6 +18,7 @@ from gatekeeper.core.session import EndReason, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
+from gatekeeper.gate.line import Line, make_line
 from gatekeeper.gate.live import SWEEP_INTERVAL, LiveSockets
 from gatekeeper.gate.middleware import run_websocket
 from gatekeeper.gate.refusals import (
@@ -32,21 +32,6 @@ from gatekeeper.gate.refusals import (
 from gatekeeper.gate.running import Running
 
 CHANGE_PASSWORD = "/.well-known/change-password"  # noqa: S105 - a path (W3C change-password-url)
-
-
-class Line(NamedTuple):
-    """One finished request, for the access log. Never the query: it may hold tokens."""
-
-    request_id: str
-    client: str
-    method: str
-    path: str
-    status: int
-    outcome: str
-    rule: int | None
-    login: str
-    bytes: int
-    seconds: float
 
 
 class SessionCut(Exception):
@@ -326,31 +311,3 @@ class Gate:
             )
         else:
             await self._pages(scope, receive, answer)
-
-
-def make_line(
-    scope: Scope, context: RequestContext, answer: Answer, decision: Decision | None, seconds: float
-) -> Line:
-    """The access log's line about a finished request."""
-    facts, session, refusal = context.facts, context.session, context.refusal
-    if facts is not None:
-        client, path = facts.client, facts.target.path
-    else:
-        client = scope["client"][0] if scope.get("client") else ""
-        path = (scope.get("raw_path") or b"").decode("latin-1")
-    if decision is not None and refusal is None:
-        outcome = decision.outcome.name.lower()
-    else:
-        outcome = refusal.reason if refusal is not None else "own_page"
-    return Line(
-        request_id=context.request_id,
-        client=client,
-        method=scope.get("method", "WEBSOCKET"),
-        path=path,
-        status=answer.status,
-        outcome=outcome,
-        rule=decision.rule if decision is not None else None,
-        login=session.user.login if session is not None else "",
-        bytes=answer.bytes,
-        seconds=seconds,
-    )

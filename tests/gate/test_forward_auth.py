@@ -19,7 +19,8 @@ from gatekeeper.core.protocols import Message
 from gatekeeper.core.target import Leniency
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS, Dialect
-from gatekeeper.gate.shell import Gate, Line
+from gatekeeper.gate.line import Line
+from gatekeeper.gate.shell import Gate
 from gatekeeper.settings.addresses import parse_network
 from tests.gate.test_shell import FETCH, NAVIGATE, Guard, pages
 

@@ -20,7 +20,8 @@ from gatekeeper.core.protocols import Message, Receive, Scope, Send
 from gatekeeper.core.session import EndReason, Session, SessionRecord, UserRecord
 from gatekeeper.core.target import Leniency
 from gatekeeper.gate.config import GateConfig
-from gatekeeper.gate.shell import Gate, Line
+from gatekeeper.gate.line import Line
+from gatekeeper.gate.shell import Gate
 
 ORIGIN = "https://office.example.com"
 NAMES = CookieNames.make("gatekeeper", secure=True)
