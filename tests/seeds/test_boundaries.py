@@ -10,7 +10,7 @@ import pytest
 from tests.seeds.client import Client
 from tests.seeds.mailbox import link_in
 from tests.seeds.place import DAY, HOUR, MINUTE, Place, StillClock, place
-from tests.seeds.test_promises import LOGIN, SETTINGS, invited, recovery_link, unlock_link
+from tests.seeds.test_promises import LOGIN, SETTINGS, SPREAD, invited, recovery_link, unlock_link
 from tests.seeds.walk import PASSWORD
 
 MORE = "session: {remember_me: true}\n"
@@ -94,15 +94,16 @@ def _invitation(still: Place, _client: Client) -> str:
 
 
 @pytest.mark.parametrize(
-    ("mailed", "lifetime"),
-    [(_recovery, HOUR), (_unlock, DAY), (_invitation, 7 * DAY)],
+    ("mailed", "lifetime", "gone"),
+    [(_recovery, HOUR, SPREAD), (_unlock, DAY, 0.0), (_invitation, 7 * DAY, 0.0)],
     ids=["recovery", "unlock", "invitation"],
 )
 def test_mailed_links(
-    still: Place, client: Client, mailed: Callable[[Place, Client], str], lifetime: float
+    still: Place, client: Client, mailed: Callable[[Place, Client], str], lifetime: float, gone: float
 ) -> None:
+    """`gone` seconds of the link's `lifetime` are over when its mail comes."""
     link = mailed(still, client)
-    still.clock.forward(lifetime - 1)
+    still.clock.forward(lifetime - gone - 1)
     assert client.get(link).status_code == 200
     still.clock.forward(1)
     assert client.get(link).status_code == 410
