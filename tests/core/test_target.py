@@ -138,7 +138,7 @@ TARGETS = st.one_of(
 )
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=20_000, deadline=None)
 @given(TARGETS)
 def test_what_a_rule_reads_is_what_a_strict_server_would_serve(raw: bytes) -> None:
     try:
