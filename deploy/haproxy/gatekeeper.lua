@@ -14,7 +14,7 @@ local url = os.getenv("GATEKEEPER_URL") or "http://127.0.0.1:8080"
 local prefix = os.getenv("GATEKEEPER_PREFIX") or "/_gate"
 local identity = os.getenv("GATEKEEPER_IDENTITY") or "Remote-User Remote-Name Remote-Email Remote-Groups"
 
-local TIMEOUT = 10000 -- milliseconds
+local TIMEOUT = 4000 -- milliseconds, for each of two attempts
 
 -- What Gatekeeper judges by, besides the address.
 local ASKED = {
@@ -23,7 +23,7 @@ local ASKED = {
 }
 
 local function plain(name)
-    return (name:lower():gsub("[_.]", "-"))
+    return (name:lower():gsub("[^%w]", "-"))
 end
 
 local identity_names = {}
@@ -120,8 +120,15 @@ local function ask(txn)
         end
     end
 
-    local client = core.httpclient()
-    local answer = client:get({ url = url .. prefix .. "/auth/haproxy", headers = question, timeout = TIMEOUT })
+    -- Asking twice changes nothing: a connection that was lost is no reason for a 503.
+    local answer
+    for _ = 1, 2 do
+        local client = core.httpclient()
+        answer = client:get({ url = url .. prefix .. "/auth/haproxy", headers = question, timeout = TIMEOUT })
+        if answer and answer.status and answer.status ~= 0 then
+            break
+        end
+    end
     if not answer or not answer.status or answer.status == 0 then
         return undecided(txn, "no answer from " .. url)
     end
