@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 
 from gatekeeper.accounts import tokens
 from gatekeeper.accounts.errors import AccountError, InvalidCredentials
+from gatekeeper.accounts.new_password import Judged, NewPasswords
 from gatekeeper.accounts.passwords import PasswordPolicy
 from gatekeeper.audit.events import Source
 from gatekeeper.core.errors import Overloaded, RateLimited
@@ -170,15 +172,36 @@ def test_the_history_of_one_account_is_not_anothers(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
-def test_of_two_changes_at_once_the_second_is_told(tmp_path: Path) -> None:
+def test_of_two_changes_at_once_the_second_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One change is held up between judging and storing; another goes through meanwhile."""
+
     async def story(w: World) -> None:
         pat, ways = await pat_with_mail(w), Ways(w)
-        outcomes = await asyncio.gather(
-            *(ways.changes.change(pat, new, current=None, by=OWNER, keep=None) for new in SEVERAL[1:5]),
-            return_exceptions=True,
-        )
-        refused = [outcome for outcome in outcomes if isinstance(outcome, AccountError)]
-        assert [error.reason for error in refused] == ["changed_meanwhile"] * 3
+        judged, go_on = asyncio.Event(), asyncio.Event()
+        judge = NewPasswords.judge
+
+        async def held_up(self: NewPasswords, user: UserRecord, new: str) -> Judged:
+            found = await judge(self, user, new)
+            if new == SEVERAL[1]:
+                judged.set()
+                await go_on.wait()
+            return found
+
+        monkeypatch.setattr(NewPasswords, "judge", held_up)
+
+        async def first() -> UserRecord:
+            return await ways.changes.change(pat, SEVERAL[1], current=None, by=OWNER, keep=None)
+
+        async def refused(work: Callable[[], Awaitable[UserRecord]]) -> AccountError:
+            return await refusal(work())
+
+        async with asyncio.TaskGroup() as tasks:
+            slow = tasks.create_task(refused(first))
+            await judged.wait()
+            await ways.changes.change(pat, SEVERAL[2], current=None, by=OWNER, keep=None)
+            go_on.set()
+        assert slow.result().reason == "changed_meanwhile"
+        assert await password_is(w, pat, SEVERAL[2])
 
     tell(tmp_path, story)
 
