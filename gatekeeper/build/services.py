@@ -12,6 +12,7 @@ from gatekeeper.accounts.rates import Rates
 from gatekeeper.accounts.sign_in import SignIn
 from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.accounts.unlock import Unlock
+from gatekeeper.accounts.users import Users
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.build.mail import make_links, make_outbox
 from gatekeeper.build.passwords import PasswordServices, make_step_policy
@@ -91,14 +92,19 @@ class Services:
             clock=clock,
         )
         self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
-        self.sessions = SessionManager(
-            SqlSessionStore(self.db),
-            self.users,
-            secrets=make_secrets(settings),
-            timeouts=make_timeouts(settings),
-            next_step=make_next_step(make_step_policy(settings)),
-            headers_for=header_maker(make_identity_names(settings)),
-            clock=clock,
-            invalidations=SqlInvalidations(self.db, on_error=task_failed),
-            on_error=task_failed,
-        )
+        self.sessions = make_sessions(settings, self.db, self.users, clock)
+
+
+def make_sessions(settings: Settings, db: Database, users: Users, clock: Clock) -> SessionManager:
+    """The sessions, to be opened before the first request."""
+    return SessionManager(
+        SqlSessionStore(db),
+        users,
+        secrets=make_secrets(settings),
+        timeouts=make_timeouts(settings),
+        next_step=make_next_step(make_step_policy(settings)),
+        headers_for=header_maker(make_identity_names(settings)),
+        clock=clock,
+        invalidations=SqlInvalidations(db, on_error=task_failed),
+        on_error=task_failed,
+    )
