@@ -27,6 +27,8 @@ from gatekeeper.storage.sealed import Resealed, Sealed, reseal
 SEALED = (
     Sealed("second factors", totp.PURPOSE, tables.totp.c.secret),
     Sealed("waiting mails", outbox.PURPOSE, tables.outbox.c.content),
+    Sealed("signing keys", "signing_keys", tables.signing_keys.c.private_key),
+    Sealed("kept forms", "kept_forms", tables.kept_forms.c.content),
 )
 """Everything that is stored encrypted."""
 

@@ -7,7 +7,7 @@ does not know the first secret yet cannot read what this wrote: restart them all
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -30,7 +30,7 @@ class Sealed(NamedTuple):
     column: sa.Column[bytes]
 
     @property
-    def key(self) -> sa.Column[int]:
+    def key(self) -> sa.Column[Any]:
         (key,) = self.column.table.primary_key.columns
         return key
 
@@ -43,16 +43,16 @@ class Resealed(NamedTuple):
     """Encrypted anew."""
     already: int
     """Under the first secret already."""
-    broken: tuple[int, ...]
-    """Keys of rows that none of the secrets opens; they stay as they are."""
+    broken: tuple[int | str, ...]
+    """Keys of rows (bytes in hexadecimal) that none of the secrets opens; they stay as they are."""
 
 
 async def reseal(db: Database, sealed: Sealed, secrets: Sequence[str]) -> Resealed:
     """Encrypt the column under the first of `secrets`, whichever it is under. Raises StoreUnavailable."""
     every, first = SecretBox(secrets, sealed.purpose), SecretBox(secrets[:1], sealed.purpose)
     done = already = 0
-    broken: list[int] = []
-    after: int | None = None
+    broken: list[int | str] = []
+    after: Any = None
     while True:
         query = sa.select(sealed.key, sealed.column).where(sealed.column.is_not(None))
         if after is not None:
@@ -66,7 +66,7 @@ async def reseal(db: Database, sealed: Sealed, secrets: Sequence[str]) -> Reseal
                 try:
                     fresh = every.reseal(content)
                 except SealBroken:
-                    broken.append(key)
+                    broken.append(key.hex() if isinstance(key, bytes) else key)
                     continue
                 same = (sealed.key == key, sealed.column == content)
                 changed = await conn.execute(

@@ -141,6 +141,7 @@ sessions = sa.Table(
     sa.Column("ended_reason", sa.Text),
     sa.Column("renewed_at", sa.Float, nullable=False, server_default="0"),
     sa.Column("skipped", sa.Text, nullable=False, server_default=""),
+    sa.Column("closing_at", sa.Float),  # when it ends because the last tab was closed
 )
 
 revocations = sa.Table(
@@ -187,4 +188,41 @@ audit_events = sa.Table(
     sa.Column("request_id", sa.Text, nullable=False, server_default=""),
     sa.Column("details", sa.JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+identities = sa.Table(  # who an identity provider says somebody is, bound at the first sign-in
+    "identities",
+    metadata,
+    sa.Column("provider", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),  # immutable: `sub`, or `tid`:`oid` of Entra ID
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False, server_default=""),  # at the last sign-in, for people to read
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("last_used_at", sa.Float, nullable=False),
+    # One of each provider for an account: whoever is given a used name does not get the account with it.
+    sa.UniqueConstraint("user_id", "provider", name="uq_identities_user_id"),
+)
+
+signing_keys = sa.Table(  # of the assertions that applications verify
+    "signing_keys",
+    metadata,
+    sa.Column("kid", sa.Text, primary_key=True),
+    sa.Column("private_key", sa.LargeBinary, nullable=False),  # encrypted
+    sa.Column("public_key", sa.Text, nullable=False),  # a JWK (RFC 7517)
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("signs_from", sa.Float, nullable=False),  # published before, so that verifiers know it by then
+    sa.Column("retires_at", sa.Float, nullable=False),  # published until then
+)
+
+kept_forms = sa.Table(  # forms that were posted into an ended session, for their owner to send again
+    "kept_forms",
+    metadata,
+    sa.Column("hash", sa.LargeBinary(32), primary_key=True),  # SHA-256 of the reference
+    sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("browser", sa.LargeBinary(32), nullable=False),  # SHA-256 of what only that browser has
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False, index=True),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),  # encrypted: target, content type, body
+    sa.Column("used_at", sa.Float),
 )
