@@ -13,6 +13,11 @@ class EventKind(StrEnum):
     SIGN_IN_FAILED = "sign_in.failed"
     PASSWORD_ACCEPTED = "sign_in.password_accepted"  # noqa: S105 - a name, not a secret
     """The first factor is proved; `sign_in.succeeded` follows when every step is done."""
+    IDENTITY_ACCEPTED = "sign_in.identity_accepted"
+    """The same by an identity provider."""
+    IDENTITY_BOUND = "identity.bound"
+    """An account belongs to one subject of an identity provider from now on."""
+    IDENTITY_UNBOUND = "identity.unbound"
     ACCOUNT_LOCKED = "account.locked"
     ACCOUNT_UNLOCKED = "account.unlocked"
     RATE_LIMITED = "rate_limited"

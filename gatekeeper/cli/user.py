@@ -23,6 +23,7 @@ from gatekeeper.cli.common import (
     print_table,
     when,
 )
+from gatekeeper.cli.user_identity import unlink
 from gatekeeper.cli.user_password import due, invite, reset_password, send_invitation
 from gatekeeper.cli.user_second_factor import require_2fa, reset_2fa
 from gatekeeper.cli.user_unlock import unlock
@@ -50,6 +51,7 @@ user.add_command(require_2fa)
 
 
 user.add_command(unlock)
+user.add_command(unlink)
 
 
 for _command in (reset_password, invite, due):

@@ -14,6 +14,9 @@ from gatekeeper.core.session import SessionRecord, UserRecord
 
 FEDERATED = "fed"
 """In `SessionRecord.methods`: an identity provider proved the first factor; passwords are its affair."""
+PROVIDERS_FACTOR = "mfa"
+"""In `SessionRecord.methods` (RFC 8176): the identity provider proved the second factor, too, and the
+configuration says that this counts."""
 TRUSTED = "trusted"
 """In `SessionRecord.methods`: this browser is trusted instead of a code. No second factor was proved."""
 PASSWORD_SKIPPED = "new_password"  # noqa: S105 - the name of a step
@@ -79,7 +82,7 @@ def next_step(record: SessionRecord, user: UserRecord, policy: StepPolicy) -> St
         skippable = why is Why.FIRST_LOGON and policy.first_logon == "encourage"
         if why and not (skippable and PASSWORD_SKIPPED in record.skipped.split()):
             return Step.NEW_PASSWORD
-    if must_set_up(user, policy):
+    if must_set_up(user, policy) and PROVIDERS_FACTOR not in methods:
         return Step.SET_UP
     if policy.welcome and not user.welcomed:
         return Step.WELCOME

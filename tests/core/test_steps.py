@@ -107,3 +107,17 @@ def test_a_renewal_judges_expiry_again() -> None:
     user = USER._replace(password_changed_at=NOW - 89 * DAY)
     assert next_step(RECORD, user, POLICY) is Step.DONE
     assert next_step(RECORD._replace(renewed_at=NOW + DAY), user, POLICY) is Step.NEW_PASSWORD
+
+
+def test_a_second_factor_at_the_provider_counts_where_it_was_said_to() -> None:
+    policy = POLICY._replace(two_factor="mandatory")
+    federated = RECORD._replace(methods="fed idp:microsoft")
+    assert next_step(federated, USER, policy) is Step.SET_UP, (
+        "the provider's word counts only when configured"
+    )
+    assert next_step(federated, USER._replace(second_factor=True), policy) is Step.SECOND_FACTOR
+    proved = federated._replace(methods="fed idp:microsoft mfa", second_factor_at=NOW)
+    assert next_step(proved, USER, policy) is Step.DONE
+    assert next_step(proved, USER._replace(second_factor=True), policy) is Step.DONE
+    own = federated._replace(methods="fed idp:microsoft otp", second_factor_at=NOW)
+    assert next_step(own, USER, policy) is Step.SET_UP, "who took the own one away must set up another"
