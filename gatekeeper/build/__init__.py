@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import structlog
 
@@ -50,6 +50,12 @@ class Gatekeeper:
             raise RuntimeError("the server must send lifespan.startup before the first request")
         else:
             await self._gate(scope, receive, send)
+
+    def immediate(
+        self, peer: str, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]] | None:
+        """See `core.protocols.Immediate`."""
+        return None if self._gate is None else self._gate.immediate(peer, method, raw_path, query, headers)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Services]:

@@ -13,7 +13,8 @@ from gatekeeper.core.policy import PUBLIC, make_policy, make_rule
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send, SessionGuard
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS
-from gatekeeper.gate.forward_auth import Forbidden, ForwardAuth
+from gatekeeper.gate.forbidden import Forbidden
+from gatekeeper.gate.forward_auth import ForwardAuth
 from gatekeeper.gate.line import Line
 
 log = structlog.get_logger("gatekeeper")

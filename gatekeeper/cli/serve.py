@@ -101,7 +101,9 @@ def make_server_config(app: Gatekeeper, limits: ServerLimits) -> uvicorn.Config:
     tls = settings.tls
     return uvicorn.Config(
         app,
-        http=make_protocol(limits, log_refusal),
+        http=make_protocol(
+            limits, log_refusal, immediate=(f"{settings.prefix}/auth/".encode("ascii"), app.immediate)
+        ),
         ws="none",
         lifespan="on",
         proxy_headers=False,

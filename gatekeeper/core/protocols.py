@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from gatekeeper.core.session import Cutoffs, EndReason, Session, SessionRecord, Timeouts, UserRecord
@@ -13,6 +13,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+Immediate = Callable[
+    [str, str, bytes, bytes, Iterable[tuple[bytes, bytes]]], "list[tuple[bytes, bytes]] | None"
+]
+"""Beside an ASGI application, for questions that need no waiting: (peer's address, method, raw path, query,
+headers) → the headers of an empty 200, all of them, or None: then the application itself is asked. Most of
+the cost of a short answer is the task, the scope and the messages of ASGI."""
 
 
 class SessionStore(Protocol):

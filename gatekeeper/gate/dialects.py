@@ -5,7 +5,7 @@ Nothing here decides whether the asker is believed: `gate.forward_auth` does, be
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,7 +13,6 @@ from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.hosts import TrustedProxies, parse_hop
 from gatekeeper.core.kinds import judge_kind
-from gatekeeper.core.protocols import Scope
 from gatekeeper.gate.config import GateConfig
 
 
@@ -85,15 +84,24 @@ class QuestionReader:
         self._endpoint = len(f"{config.prefix}/auth/{dialect.name}")
         self._client = lru_cache(4096)(lambda peer, chain: _client(config.proxies, peer, chain))
 
-    def read(self, scope: Scope) -> tuple[Facts, bytes | None, bytes]:
+    def read(
+        self,
+        peer: str,
+        asked_method: str,
+        asked_path: bytes,
+        query: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+    ) -> tuple[Facts, bytes | None, bytes]:
         """The facts of the request asked about, the value of our session cookie, and all its cookies.
 
-        Raises RequestRejected: `question_…` when the proxy does not say what it must, else as `read_facts`.
+        The arguments are the question's own: who asks ("" on a unix socket), method, raw path, query and
+        headers. Raises RequestRejected: `question_…` when the proxy does not say what it must, else as
+        `read_facts`.
         """
         config, dialect = self._config, self._dialect
         found: list[bytes | None] = [*_NONE]
         wanted = self._wanted.get
-        for name, value in scope["headers"]:
+        for name, value in headers:
             index = wanted(name)
             if index is not None:
                 before = found[index]
@@ -104,8 +112,7 @@ class QuestionReader:
                 else:
                     found[index] = before + (b";" if index == _COOKIE else b",") + value
         if dialect.in_place:
-            method: str = scope["method"]
-            raw_path, query = scope["raw_path"][self._endpoint :], scope["query_string"]
+            method, raw_path = asked_method, asked_path[self._endpoint :]
         else:
             method = self._said(found, _METHOD, dialect.method).decode("latin-1")
             raw_path, _, query = self._said(found, _URI, dialect.uri).partition(b"?")
@@ -115,8 +122,7 @@ class QuestionReader:
         host = config.hosts.find(self._said(found, _HOST, dialect.host))
         if host is None:
             raise RequestRejected(421, "foreign_host")
-        peer = scope.get("client")
-        client = self._client(peer[0] if peer else "", self._said(found, _CHAIN, b"x-forwarded-for"))
+        client = self._client(peer, self._said(found, _CHAIN, b"x-forwarded-for"))
         kind = Kind.WEBSOCKET
         if found[_SOCKET] is None or method != "GET":
             kind = judge_kind(found[_MODE], found[_DEST], found[_ACCEPT], found[_XHR], found[_PURPOSE])

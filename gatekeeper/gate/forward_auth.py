@@ -14,10 +14,9 @@ identity, and the browser's cookies without ours.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from itertools import count
 
@@ -32,7 +31,6 @@ from gatekeeper.core.session import EndReason, HeaderList, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import REMEMBERED, GateConfig
 from gatekeeper.gate.dialects import Dialect, QuestionReader
-from gatekeeper.gate.facts import read_facts
 from gatekeeper.gate.line import Line
 from gatekeeper.gate.refusals import refuse_background, sign_in_location, step_up_location, wants_json
 from gatekeeper.gate.shell import CHANGE_PASSWORD
@@ -42,7 +40,6 @@ REQUEST_ID_HEADER = b"x-request-id"
 COMPLAINTS = 64
 """Askers and mistakes of which the log tells, once each."""
 
-_REQUEST_ID = re.compile(rb"[0-9a-f]{16}")
 _NO_STORE = (b"cache-control", b"no-store")
 _EMPTY = (b"content-length", b"0")
 # nginx reads them in this order, and the first that speaks decides: for one second, its shortest time.
@@ -100,7 +97,9 @@ class ForwardAuth:
             if not self._config.proxies.trusts(peer):
                 await self._distrust(answer, context, peer)
                 return
-            facts, cookie, cookies = self._read(scope)
+            facts, cookie, cookies = self._read(
+                peer, scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]
+            )
             context.facts, context.cookie = facts, cookie
             now = self._clock()
             if cookie is not None:
@@ -114,7 +113,9 @@ class ForwardAuth:
                     scope["headers"], self._config.public_origins
                 ):
                     raise RequestRejected(403, "foreign_origin")
-                await self._pass(answer, context.session, facts, cookies, now)
+                headers = self._passing(context.session, facts, cookies, now)
+                await answer({"type": "http.response.start", "status": 200, "headers": headers})
+                await answer({"type": "http.response.body", "body": b""})
             elif decision.outcome in (Outcome.SIGN_IN, Outcome.STEP_UP):
                 await self._send_away(scope, answer, context, facts, decision.outcome)
             else:
@@ -127,6 +128,50 @@ class ForwardAuth:
                 seconds = time.perf_counter() - began
                 self._on_line(_line(scope, context, answer, decision, seconds))
 
+    def immediate(
+        self, peer: str, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]] | None:
+        """The headers of a positive answer that takes no waiting: see `core.protocols.Immediate`.
+
+        Everything else is None, and is judged again from its beginning by `__call__`, which also says why.
+        """
+        began = time.perf_counter()
+        if not self._config.proxies.trusts(peer):
+            return None
+        try:
+            facts, cookie, cookies = self._read(peer, method, raw_path, query, headers)
+        except RequestRejected:
+            return None
+        if cookie is None or facts.kind is Kind.WEBSOCKET:
+            return None
+        now = self._clock()
+        session = self._guard.peek(cookie, now)
+        if session is None or isinstance(session, EndReason):
+            return None
+        path = facts.target.path
+        if path.startswith(self._prefix_slash) or path in self._own_paths:
+            return None
+        decision = decide(self._config.policy, facts, session, now)
+        if decision.outcome is not Outcome.ALLOW:
+            return None
+        answer = self._passing(session, facts, cookies, now)
+        if self._on_line is not None:
+            self._on_line(
+                Line(
+                    request_id=f"{self._id_prefix}{next(self._id_counter):08x}",
+                    client=facts.client,
+                    method=facts.method,
+                    path=path,
+                    status=200,
+                    outcome="allow",
+                    rule=decision.rule,
+                    login=session.user.login,
+                    bytes=0,
+                    seconds=time.perf_counter() - began,
+                )
+            )
+        return answer
+
     async def _find_session(self, context: RequestContext, cookie: bytes, now: float) -> None:
         found = self._guard.peek(cookie, now)
         if found is None:
@@ -136,9 +181,10 @@ class ForwardAuth:
         else:
             context.session = found
 
-    async def _pass(
-        self, answer: Answer, session: Session | None, facts: Facts, cookies: bytes, now: float
-    ) -> None:
+    def _passing(
+        self, session: Session | None, facts: Facts, cookies: bytes, now: float
+    ) -> list[tuple[bytes, bytes]]:
+        """The headers of a positive answer."""
         config = self._config
         identity: HeaderList = ()
         if session is not None and session.step == "":  # half signed in is nobody, on public paths too
@@ -158,8 +204,7 @@ class ForwardAuth:
                 headers += [(name, b"") for name in missing]
             elif missing:
                 headers.append((b"x-envoy-auth-headers-to-remove", b",".join(missing)))
-        await answer({"type": "http.response.start", "status": 200, "headers": headers})
-        await answer({"type": "http.response.body", "body": b""})
+        return headers
 
     async def _send_away(
         self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts, outcome: Outcome
@@ -247,63 +292,6 @@ class ForwardAuth:
         if len(self._complaints) < COMPLAINTS and (peer, what) not in self._complaints:
             self._complaints.add((peer, what))
             self._complain(self._dialect.name, peer, what)
-
-
-class Forbidden:
-    """The 403 page for proxies that only look at the status (nginx: `error_page 403`), or JSON for scripts.
-
-    It tells whoever asks who they are, which they know, and nothing of what was refused.
-    """
-
-    def __init__(
-        self,
-        *,
-        pages: ASGIApp,
-        guard: SessionGuard,
-        config: GateConfig,
-        clock: Clock,
-        on_error: Callable[[str, BaseException], None],
-    ) -> None:
-        self._pages = pages
-        self._guard = guard
-        self._config = config
-        self._clock = clock
-        self._on_error = on_error
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context = RequestContext(self._request_id(scope) or secrets.token_hex(8), None)
-        context.refusal = Refusal(403, "forbidden")
-        scope["gatekeeper"] = context
-        try:
-            context.facts, context.cookie = read_facts(scope, self._config)
-            if context.cookie is not None:
-                found = await self._guard.load(context.cookie, self._clock())
-                context.session = None if isinstance(found, EndReason) else found
-        except RequestRejected as error:
-            context.refusal = Refusal(error.status, error.reason)
-        except Undecidable as error:
-            self._on_error(context.request_id, error)
-            context.refusal = Refusal(503, error.reason, retry_after=error.retry_after)
-        refusal, facts = context.refusal, context.facts
-        if facts is not None and wants_json(facts.kind):
-            await refuse_background(
-                scope,
-                send,
-                refusal.status,
-                error=refusal.reason,
-                request_id=context.request_id,
-                retry_after=refusal.retry_after,
-            )
-        else:
-            await self._pages(scope, receive, send)
-
-    def _request_id(self, scope: Scope) -> str:
-        """Under which the refusal is in the log, when a trusted proxy says it."""
-        peer = scope["client"][0] if scope.get("client") else ""
-        given = next((value for name, value in scope["headers"] if name == REQUEST_ID_HEADER), b"")
-        if self._config.proxies.trusts(peer) and _REQUEST_ID.fullmatch(given):
-            return given.decode("ascii")
-        return ""
 
 
 async def _plain(send: Send, status: int, body: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
 from gatekeeper.core.clock import Clock
@@ -13,7 +13,7 @@ from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
 from gatekeeper.core.errors import RequestRejected, Undecidable, UpstreamFailure
 from gatekeeper.core.origins import origin_allowed
 from gatekeeper.core.policy import Decision, Outcome, decide
-from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send, SessionGuard
+from gatekeeper.core.protocols import ASGIApp, Immediate, Receive, Scope, Send, SessionGuard
 from gatekeeper.core.session import EndReason, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import GateConfig
@@ -71,6 +71,9 @@ class Gate:
         self._on_line = on_line
         self._on_error = on_error
         self._own = {(config.prefix + path).encode("ascii"): own_app for path, own_app in (own or {}).items()}
+        self._immediate: dict[bytes, Immediate] = {
+            path: own_app.immediate for path, own_app in self._own.items() if hasattr(own_app, "immediate")
+        }
         self._own_below = tuple((path, own_app) for path, own_app in self._own.items() if path.endswith(b"/"))
         self._prefix_bytes = (config.prefix + "/").encode("ascii")
         self._own_cookies = config.cookies.all_spellings()
@@ -125,6 +128,13 @@ class Gate:
             if self._on_line is not None:
                 seconds = time.perf_counter() - began
                 self._on_line(make_line(scope, context, answer, decision, seconds))
+
+    def immediate(
+        self, peer: str, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]] | None:
+        """See `core.protocols.Immediate`."""
+        answer = self._immediate.get(raw_path)
+        return None if answer is None else answer(peer, method, raw_path, query, headers)
 
     def _own_at(self, raw_path: bytes, scope_type: str) -> ASGIApp | None:
         if scope_type != "http":

@@ -126,15 +126,34 @@ class Bench:
         peer: str = PROXY,
     ) -> Reply:
         """Ask as that proxy does."""
+        question = self.question(
+            dialect, target, who, method, host=host, scheme=scheme, client=client, cookies=cookies, more=more
+        )
+        return self.request(*question, peer)
+
+    @staticmethod
+    def question(
+        dialect: Dialect,
+        target: bytes,
+        who: str,
+        method: str,
+        *,
+        host: bytes = b"office.example.com",
+        scheme: bytes = b"https",
+        client: bytes = b"198.51.100.7",
+        cookies: bytes = b"",
+        more: Iterable[tuple[bytes, bytes]] = NAVIGATE,
+    ) -> tuple[str, bytes, list[tuple[bytes, bytes]]]:
+        """Method, target and headers of that proxy's question."""
         headers = [*more, (b"x-forwarded-for", client), (dialect.scheme, scheme), (dialect.host, host)]
         cookies = b"; ".join(filter(None, [f"{NAMES.session}={who}".encode() if who else b"", cookies]))
         if cookies:
             headers.append((b"cookie", cookies))
         endpoint = f"/_gate/auth/{dialect.name}".encode()
         if dialect.in_place:
-            return self.request(method, endpoint + target, headers, peer)
+            return method, endpoint + target, headers
         headers += [(b"host", b"gatekeeper:8080"), (dialect.method, method.encode()), (dialect.uri, target)]
-        return self.request("GET", endpoint, headers, peer)
+        return "GET", endpoint, headers
 
 
 CASES = [
@@ -197,6 +216,31 @@ def test_the_table(dialect: Dialect, who: str, method: str, target: bytes, expec
     if expected != "allow":
         assert page.get(b"remote-user") is None and page.get(b"cookie") is None
         assert page.get(b"x-accel-expires") is None
+
+
+@pytest.mark.parametrize(
+    "dialect", [each for each in DIALECTS if not each.in_place], ids=lambda each: each.name
+)
+@pytest.mark.parametrize(("who", "method", "target", "expected"), CASES)
+def test_what_needs_no_waiting_is_answered_alike(
+    dialect: Dialect, who: str, method: str, target: bytes, expected: str
+) -> None:
+    """The server asks there first: nobody passes whom the endpoint itself would not let pass."""
+    waiting, quick = Bench(), Bench()
+    asked, path, headers = quick.question(dialect, target, who, method, cookies=b"theirs=1")
+    reply = waiting.request(asked, path, headers, PROXY)
+    assert quick.gate.immediate(PROXY, asked, path, b"", headers) is None, "the session must be asked for"
+    quick.guard.cached = True
+    answer = quick.gate.immediate(PROXY, asked, path, b"", headers)
+    if expected == "allow" and who in ("ada", "eve"):
+        assert answer == reply.headers
+        assert [line._replace(request_id="", seconds=0) for line in quick.lines] == [
+            line._replace(request_id="", seconds=0) for line in waiting.lines
+        ]
+        assert quick.guard.touched == waiting.guard.touched
+    else:
+        assert answer is None and quick.lines == []
+    assert quick.gate.immediate("192.0.2.1", asked, path, b"", headers) is None, "from no proxy of ours"
 
 
 @by_dialect

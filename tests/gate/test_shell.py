@@ -48,9 +48,10 @@ class Guard:
         self.touched: list[str] = []
         self.watching: list[Callable[[], None]] = []
         self.down = False
+        self.cached = False
 
     def peek(self, cookie: bytes, now: float) -> Session | EndReason | None:
-        return None
+        return self.known.get(cookie) if self.cached else None
 
     async def load(self, cookie: bytes, now: float) -> Session | EndReason:
         if self.down:

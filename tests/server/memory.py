@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from gatekeeper.core.protocols import ASGIApp
+from gatekeeper.core.protocols import ASGIApp, Immediate
 from gatekeeper.gate.server.config import ServerLimits
 from gatekeeper.gate.server.protocol import StrictProtocol, make_protocol
 from gatekeeper.gate.server.registry import Registry
@@ -86,7 +86,13 @@ class MemoryTransport(asyncio.Transport):
 class Bench:
     """One server in memory: its clock is moved by hand, its sweep run by hand. Use inside a running loop."""
 
-    def __init__(self, app: ASGIApp, limits: ServerLimits | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: ServerLimits | None = None,
+        *,
+        immediate: tuple[bytes, Immediate] | None = None,
+    ) -> None:
         self.now = 1000.0
         self.refusals: list[tuple[str, int, str]] = []
         self.registry = Registry(
@@ -95,7 +101,7 @@ class Bench:
         self.config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None)
         self.config.proxy_headers = False
         self.state = ServerState()
-        self._class = make_protocol(registry=self.registry)
+        self._class = make_protocol(registry=self.registry, immediate=immediate)
 
     def connect(
         self, peer: tuple[str, int] | None = ("192.0.2.1", 40000)

@@ -30,7 +30,8 @@ _COMMON = (
     "If-None-Match If-Range If-Unmodified-Since Keep-Alive Last-Event-ID Origin Pragma Priority Purpose "
     "Range Referer Save-Data Sec-CH-UA Sec-CH-UA-Mobile Sec-CH-UA-Platform Sec-Fetch-Dest Sec-Fetch-Mode "
     "Sec-Fetch-Site Sec-Fetch-User Sec-GPC TE Upgrade-Insecure-Requests User-Agent Via X-Csrf-Token "
-    "X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Proto X-Real-IP X-Request-ID "
+    "X-Forwarded-For X-Forwarded-Host X-Forwarded-Method X-Forwarded-Port X-Forwarded-Proto X-Forwarded-Uri "
+    "X-Original-Host X-Original-Method X-Original-Scheme X-Original-URI X-Real-IP X-Request-ID "
     "X-Requested-With"
 ).split()
 
@@ -45,13 +46,18 @@ _REPEATED = frozenset(
     b"accept accept-charset accept-encoding accept-language cache-control content-type dnt origin pragma "
     b"priority purpose save-data sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode "
     b"sec-fetch-site sec-fetch-user sec-gpc te upgrade-insecure-requests user-agent via x-forwarded-host "
-    b"x-forwarded-port x-forwarded-proto x-requested-with".split()
+    b"x-forwarded-method x-forwarded-port x-forwarded-proto x-original-host x-original-method "
+    b"x-original-scheme x-requested-with".split()
 )
 _MET_MAX = 2048
 _MET_LINE_MAX = 256
 met_before: dict[bytes, tuple[bytes, bytes]] = {}
 """Header lines that clients repeat, with what they were read as. None of them can hold a secret or say
 anything about framing, and each has been through `read_line`."""
+
+_MET_NAME_MAX = 64
+_met_names: dict[bytes, tuple[bytes, Take | None]] = {}
+"""Other field names met so far. Filled up with nonsense, it leaves the next ones to cost what they cost."""
 
 _HOSTS_MAX = 64
 _hosts: set[bytes] = set()
@@ -158,25 +164,26 @@ SPELLED: dict[bytes, tuple[bytes, Take | None]] = {
 
 
 def look_up(name: bytes) -> tuple[bytes, Take | None]:
-    """Any other field name in lower case, and what is to be done with its value."""
+    """Any other field name in lower case, and what is to be done with its value. Raises `RequestRejected`."""
     lower = lower_name(name)
-    return lower, SPECIAL.get(lower)
+    found = lower, SPECIAL.get(lower)
+    if len(_met_names) < _MET_MAX and len(name) <= _MET_NAME_MAX:
+        _met_names[name] = found
+    return found
 
 
 def read_line(line: bytes, head: Head) -> tuple[bytes, bytes]:
     """One header line as (name in lower case, value); a field with a meaning here is noted in `head`.
 
-    Raises `RequestRejected`.
+    The line consists of TEXT: whoever calls has made sure of that. Raises `RequestRejected`.
     """
-    if line.translate(None, TEXT):
-        raise RequestRejected(400, "control_byte")
     name, colon, value = line.partition(b":")
     if not colon:
         raise RequestRejected(400, "header_line")
     value = value.strip(b" \t")
     lower = ORDINARY.get(name)
     if lower is None:
-        lower, take = SPELLED.get(name) or look_up(name)
+        lower, take = SPELLED.get(name) or _met_names.get(name) or look_up(name)
         if take is not None:
             take(head, value)
     elif lower in _REPEATED and len(line) <= _MET_LINE_MAX:

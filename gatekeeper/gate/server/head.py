@@ -76,17 +76,18 @@ def parse_head(block: bytes, limits: ServerLimits) -> Head:
     try:
         return _parse(block, limits)
     except RequestRejected as error:
-        if error.status == 414 or len(block.translate(None, fields.TEXT)) != 2 * block.count(b"\r\n"):
+        if error.status == 414 or error.reason == "control_byte":
             _diagnose(block, limits)
         raise
 
 
 def _parse(block: bytes, limits: ServerLimits) -> Head:
-    """Every byte is judged: in the request line by its pattern, in other lines by `fields`."""
     lines = block.split(b"\r\n")
     request_line = lines[0]
     if len(request_line) > limits.request_line:
         raise RequestRejected(414, "request_line_too_long")
+    if len(block.translate(None, fields.TEXT)) != 2 * len(lines) - 2:
+        raise bad_request("control_byte")
     head = Head()
     match = _ORIGIN_FORM.fullmatch(request_line)
     method = None if match is None else _METHODS.get(match[1])

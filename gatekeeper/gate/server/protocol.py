@@ -13,23 +13,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any, ClassVar, cast
-from urllib.parse import unquote
 
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from gatekeeper.core.errors import RequestRejected
+from gatekeeper.core.protocols import Immediate
 from gatekeeper.gate.server.body import Body, ChunkedBody, FixedBody
 from gatekeeper.gate.server.config import OnRefusal, ServerLimits
 from gatekeeper.gate.server.exchange import Exchange
 from gatekeeper.gate.server.head import Head, HeadBuffer, parse_head
 from gatekeeper.gate.server.pacing import Pacing, Phase
 from gatekeeper.gate.server.registry import NEVER, Registry
-from gatekeeper.gate.server.response import refusal
+from gatekeeper.gate.server.response import empty_answer, refusal
+from gatekeeper.gate.server.scope import make_scope
 from gatekeeper.gate.server.websocket import Handshake
 
 _READ_AHEAD = 65_536
+_LIVES_ON = ((), (b"keep-alive",))
+"""Connection options with which a connection is kept, and no field is only about it."""
 
 logger = logging.getLogger("gatekeeper.server")
 
@@ -39,6 +42,7 @@ class StrictProtocol(Pacing, asyncio.Protocol):
 
     limits: ClassVar[ServerLimits]
     registry: ClassVar[Registry]
+    immediate: ClassVar[tuple[bytes, Immediate] | None]
 
     def __init__(
         self,
@@ -148,13 +152,22 @@ class StrictProtocol(Pacing, asyncio.Protocol):
         if head.upgrade is not None:
             return self._start_websocket(head, rest)
         self._body = None
+        immediate = self.immediate
+        if immediate is not None and head.raw_path.startswith(immediate[0]) and not rest:
+            answer = self._ask_immediate(immediate[1], head)
+            if answer is not None:
+                self.write(answer)
+                self.server_state.total_requests += 1
+                self.phase = Phase.IDLE
+                self.deadline = self.registry.now() + self.limits.idle_seconds
+                return None
         if head.chunked:
             self._body = ChunkedBody(self.limits)
         elif head.length:
             if head.length > self.limits.body:
                 raise RequestRejected(413, "body_too_large")
             self._body = FixedBody(head.length)
-        exchange = Exchange(self, self._scope("http", head), head)
+        exchange = Exchange(self, make_scope("http", head, self), head)
         self.exchange = exchange
         if self._stopping:
             exchange.keep_alive = False
@@ -173,33 +186,22 @@ class StrictProtocol(Pacing, asyncio.Protocol):
             self._read_body(rest)
         return None
 
-    def _scope(self, kind: str, head: Head) -> dict[str, Any]:
-        raw_path = head.raw_path
-        path = raw_path.decode("ascii")
-        if "%" in path:
-            path = unquote(path)
-        if self.root_path:
-            path = self.root_path + path
-            raw_path = self.root_path.encode("ascii") + raw_path
-        return {
-            "type": kind,
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1" if head.minor else "1.0",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "method": head.method,
-            "root_path": self.root_path,
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": head.query,
-            "headers": head.headers,
-            "state": self.app_state.copy(),
-            "extensions": {},
-        }
+    def _ask_immediate(self, ask: Immediate, head: Head) -> bytes | None:
+        """A whole answer without task and messages, where nothing about the request is extraordinary."""
+        if head.has_body or not head.minor or head.connection not in _LIVES_ON:
+            return None
+        if self._stopping or self.write_paused or self._head.data:
+            return None
+        try:
+            headers = ask(self.address, head.method, head.raw_path, head.query, head.headers)
+        except Exception:
+            return (
+                None  # the application is asked in the ordinary way, where errors are answered and reported
+            )
+        return None if headers is None else empty_answer(headers, self.server_state.default_headers)
 
     def _start_websocket(self, head: Head, rest: bytes) -> None:
-        scope = self._scope("websocket", head)
+        scope = make_scope("websocket", head, self)
         del scope["method"]
         scope["scheme"] = "wss" if self.scheme == "https" else "ws"
         handshake = Handshake(self, scope, head)
@@ -321,15 +323,18 @@ def make_protocol(
     on_refusal: OnRefusal | None = None,
     *,
     registry: Registry | None = None,
+    immediate: tuple[bytes, Immediate] | None = None,
 ) -> type[StrictProtocol]:
     """A protocol class for `uvicorn.Config(http=...)`, with its own registry of connections.
 
-    A given `registry` brings its own limits and `on_refusal`.
+    A given `registry` brings its own limits and `on_refusal`. `immediate` is asked first about requests
+    whose path begins with its bytes.
     Configure uvicorn with `server_header=False`, `proxy_headers=False`, `access_log=False`.
     """
     limits = limits or ServerLimits()
     registry = registry or Registry(limits or ServerLimits(), on_refusal or log_refusal)
-    return type("StrictProtocol", (StrictProtocol,), {"limits": registry.limits, "registry": registry})
+    members = {"limits": registry.limits, "registry": registry, "immediate": immediate}
+    return type("StrictProtocol", (StrictProtocol,), members)
 
 
 def log_refusal(reason: str, status: int, client: str) -> None:

@@ -120,6 +120,22 @@ def build_head(
     return ResponseHead(line + fields + end, 0 if bodiless else length, chunked, close, bodiless)
 
 
+def empty_answer(headers: Iterable[tuple[bytes, bytes]], defaults: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A whole 200 without a body. `headers` say so (Content-Length) and nothing about the connection.
+
+    Raises `InvalidResponse`.
+    """
+    parts: list[bytes] = []
+    for name, value in headers:
+        parts += (name, b": ", value, b"\r\n")
+    fields = b"".join(parts)
+    if len(fields.translate(None, TEXT)) * 2 != len(parts):
+        raise InvalidResponse("control character in a header")
+    for name, value in defaults:
+        fields += b"%b: %b\r\n" % (name, value)
+    return b"%b%b\r\n" % (STATUS_LINES[200], fields)
+
+
 def refusal(status: int, reason: str, defaults: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A whole small answer that ends the connection."""
     body = b"%d %b: %b\n" % (status, _phrase(status).encode(), reason.encode())
