@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from gatekeeper import __version__
 from gatekeeper.build.forward_auth import make_forward_auth, no_application, pages_only
 from gatekeeper.build.pages import make_page_app
 from gatekeeper.build.report import report_error
@@ -14,6 +15,7 @@ from gatekeeper.build.values import (
     make_rules,
     make_secrets,
 )
+from gatekeeper.core import probe
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.headers import RequestHeaders
 from gatekeeper.core.hosts import OurHosts, TrustedProxies
@@ -22,8 +24,10 @@ from gatekeeper.core.policy import (
     compile_glob,
 )
 from gatekeeper.core.protocols import ASGIApp
+from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.core.target import Leniency
 from gatekeeper.gate.config import GateConfig
+from gatekeeper.gate.probe import Probe
 from gatekeeper.gate.shell import Gate
 from gatekeeper.settings import Settings
 from gatekeeper.telemetry.access import AccessLog
@@ -100,6 +104,7 @@ def make_gate(
         "/healthz": healthz,
         "/readyz": make_readyz({"sessions": sessions_healthy, "database": database_writable}),
     }
+    doctor = Probe(config, SecretBox(make_secrets(settings), probe.PURPOSE), clock, __version__)
     return Gate(
         app,
         pages=pages,
@@ -108,7 +113,7 @@ def make_gate(
         clock=clock,
         on_line=access,
         on_error=report_error,
-        own=forward_auth | health,
+        own=forward_auth | health | {probe.PATH: doctor},
         app_watches=app_watches,
     )
 

@@ -10,7 +10,7 @@ import click
 
 from gatekeeper.cli.common import config_option
 from gatekeeper.settings import Settings, SettingsError, load_settings
-from gatekeeper.settings.addresses import parse_host_port
+from gatekeeper.settings.remarks import remarks
 from gatekeeper.settings.schema import json_schema
 from gatekeeper.settings.units import duration_text
 
@@ -55,7 +55,7 @@ def _summary(settings: Settings) -> list[str]:
         f"  database {settings.database.removeprefix('sqlite+aiosqlite:///')}",
         f"  {_count(secrets, 'secret')}"
         + ("" if secrets else f": one will be made in {settings.data_dir} at the first start"),
-        *(f"  remark: {remark}" for remark in _remarks(settings)),
+        *(f"  remark: {remark}" for remark in remarks(settings)),
     ]
 
 
@@ -88,23 +88,6 @@ def _mail(settings: Settings) -> str:
         return f"mail: from {mail.from_}, into the folder {mail.to_directory}"
     smtp = mail.smtp
     return f"mail: from {mail.from_}, through {smtp.host}:{smtp.real_port} (tls: {smtp.tls})"
-
-
-def _remarks(settings: Settings) -> list[str]:
-    """What is no error, and still seldom meant."""
-    if not settings.secure or settings.tls is not None or settings.trusted_proxies:
-        return []
-    outside = [
-        address
-        for address in settings.listen
-        if not address.startswith("unix:") and not parse_host_port(address).loopback
-    ]
-    if not outside:
-        return []
-    return [
-        f"speaks plain http on {', '.join(outside)}, though public_url is https: "
-        "give it a certificate (tls), or name the proxy that has one in trusted_proxies"
-    ]
 
 
 def _count(number: int, noun: str, several: str = "") -> str:

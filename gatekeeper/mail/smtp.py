@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,18 @@ class SmtpTransport:
             self._tls = ssl.create_default_context(cafile=str(server.ca_file) if server.ca_file else None)
 
     async def send(self, letter: Letter) -> None:
+        async with self._connected() as client:
+            options = ["SMTPUTF8", "BODY=8BITMIME"] if letter.utf8 else []
+            await client.sendmail(letter.sender, [letter.recipient], letter.data, mail_options=options)
+
+    async def try_out(self) -> None:
+        """Connect, encrypt and sign in as for a mail, and send none. Raises NotNow, Refused."""
+        async with self._connected() as client:
+            await client.noop()
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        """A connection, signed in; errors translated, all within the server's `timeout`."""
         server = self._server
         client = aiosmtplib.SMTP(
             hostname=server.host,
@@ -62,8 +75,7 @@ class SmtpTransport:
         try:
             async with asyncio.timeout(server.timeout):
                 await client.connect()
-                options = ["SMTPUTF8", "BODY=8BITMIME"] if letter.utf8 else []
-                await client.sendmail(letter.sender, [letter.recipient], letter.data, mail_options=options)
+                yield client
             await _quit(client)
         except (aiosmtplib.SMTPException, OSError, ssl.SSLError) as error:
             raise _translated(error) from error
