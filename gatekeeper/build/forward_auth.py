@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import structlog
 
+from gatekeeper.core.applications import Application, Applications, Place
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import UpstreamFailure
 from gatekeeper.core.policy import PUBLIC, make_policy, make_rule
@@ -51,8 +52,18 @@ def make_forward_auth(
 
 
 def pages_only(config: GateConfig) -> GateConfig:
-    """For a gate before `no_application`: nobody is sent to sign in for a page that does not exist."""
-    return replace(config, policy=make_policy([make_rule(None, None, PUBLIC)]))
+    """For the gate itself: where `no_application` stands, nobody is sent to sign in for a page that does not
+    exist."""
+    policy = make_policy([make_rule(None, None, PUBLIC)])
+
+    def without_rules(application: Application) -> Application:
+        if application.app is not no_application:
+            return application
+        return replace(application, policy=policy)
+
+    made = {application: without_rules(application) for application in config.applications.all}
+    places = [Place(host, path, made[application]) for host, path, application in config.applications.places]
+    return replace(config, applications=Applications(places))
 
 
 async def no_application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,6 +16,7 @@ from gatekeeper.build.values import (
     make_secrets,
 )
 from gatekeeper.core import probe
+from gatekeeper.core.applications import Application, Applications, Place
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.headers import RequestHeaders
 from gatekeeper.core.hosts import OurHosts, TrustedProxies
@@ -38,32 +39,40 @@ WRITES_SUSPECT = 10.0
 """Seconds after a failed write for which nobody new should be sent here."""
 
 
-def make_gate_config(settings: Settings) -> GateConfig:
+def make_gate_config(
+    settings: Settings, app: ASGIApp = no_application, *, app_watches: bool = False
+) -> GateConfig:
     """What the hot path needs, precomputed."""
     upstream, cookies, policy = settings.upstream, make_cookie_names(settings), make_rules(settings)
     leniency = Leniency()
     if upstream is not None:
         leniency = Leniency.of(frozenset(upstream.allow_in_path), case_insensitive=upstream.case_insensitive)
     scheme = settings.public_scheme
-    return GateConfig(
-        prefix=settings.prefix,
-        scheme=scheme,
-        hosts=OurHosts([settings.public_host], scheme),
-        public_origins=frozenset([origin_of(settings.public_url)]),
-        proxies=TrustedProxies(settings.proxy_networks, trust_unix=settings.trust_unix),
+    application = Application(
         policy=policy,
         leniency=leniency,
-        cookies=cookies,
         request_headers=RequestHeaders(
             identity_names=[name for name in make_identity_names(settings) if name],
             own_cookies=cookies.all_spellings(),
             scheme=scheme,
             drop_overrides=policy.uses_methods,
         ),
+        app=app,
+        app_watches=app_watches,
         background_paths=tuple(
             compile_glob(path, case_insensitive=leniency.case_insensitive)
             for path in settings.session.background_paths
         ),
+    )
+    hosts = OurHosts([settings.public_host], scheme)
+    return GateConfig(
+        prefix=settings.prefix,
+        scheme=scheme,
+        hosts=hosts,
+        public_origins=frozenset([origin_of(settings.public_url)]),
+        proxies=TrustedProxies(settings.proxy_networks, trust_unix=settings.trust_unix),
+        cookies=cookies,
+        applications=Applications([Place(settings.public_host, "/", application)]),
     )
 
 
@@ -82,7 +91,7 @@ def make_gate(
     async def database_writable() -> bool:
         return not services.db.write_failed_within(WRITES_SUSPECT)
 
-    config = make_gate_config(settings)
+    config = make_gate_config(settings, app, app_watches=app_watches)
     pages = make_page_app(
         settings,
         services,
@@ -106,15 +115,13 @@ def make_gate(
     }
     doctor = Probe(config, SecretBox(make_secrets(settings), probe.PURPOSE), clock, __version__)
     return Gate(
-        app,
         pages=pages,
         guard=services.sessions,
-        config=pages_only(config) if app is no_application else config,
+        config=pages_only(config),
         clock=clock,
         on_line=access,
         on_error=report_error,
         own=forward_auth | health | {probe.PATH: doctor},
-        app_watches=app_watches,
     )
 
 

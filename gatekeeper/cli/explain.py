@@ -15,6 +15,7 @@ from gatekeeper.build.gate import make_gate_config
 from gatekeeper.build.values import make_identity_names
 from gatekeeper.cli.access_lines import LoggedRequest, find_request
 from gatekeeper.cli.common import config_option, json_option, settings_from, with_database
+from gatekeeper.core.applications import Application
 from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.explain import Explanation
@@ -22,7 +23,6 @@ from gatekeeper.core.explain import explain as retrace
 from gatekeeper.core.hosts import parse_address
 from gatekeeper.core.identity import header_maker
 from gatekeeper.core.session import Session, SessionRecord, UserRecord
-from gatekeeper.core.target import parse_target
 from gatekeeper.core.users import login_key
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.settings import Settings
@@ -111,7 +111,7 @@ def explain(
         if proof is None and logged.judged == "step_up":
             proof = -1.0
     gate_config = make_gate_config(settings)
-    facts = _facts(url or "/", (method or "GET").upper(), host, client, settings, gate_config)
+    facts, application = _facts(url or "/", (method or "GET").upper(), host, client, settings, gate_config)
     now = time.time()
     session = None
     if login is not None:
@@ -120,7 +120,7 @@ def explain(
             raise click.ClickException(f"there is no account {login!r}; gatekeeper user list shows them")
         session = _session(user, settings, now, proof)
     live = None if session is None or session.user.disabled else session
-    found = retrace(gate_config.policy, facts, live, now)
+    found = retrace(application.policy, facts, live, now)
     if session is not None and session.user.disabled:
         found = found._replace(answer=f"{login} is disabled and cannot sign in; without them: {found.answer}")
     _print(found, facts, logged, as_json=as_json)
@@ -156,7 +156,8 @@ async def _find(db: Database, login: str) -> UserRecord | None:
 
 def _facts(
     url: str, method: str, host: str | None, client: str, settings: Settings, config: GateConfig
-) -> Facts:
+) -> tuple[Facts, Application]:
+    """The request, and the application whose it is."""
     if url.startswith("/"):
         path, _, query = url.partition("?")
         netloc = host if host is not None else settings.public_host
@@ -171,12 +172,14 @@ def _facts(
             f"answered 421 before any rule: the host is not that of public_url ({settings.public_url})"
         )
     try:
-        target = parse_target(_as_sent(path), _as_sent(query), config.leniency)
+        target, application = config.target(ours, _as_sent(path), _as_sent(query))
     except RequestRejected as error:
         raise click.ClickException(
             f"answered {error.status} before any rule: {error.reason.replace('_', ' ')}"
         ) from error
-    return Facts(method, settings.public_scheme, ours, target, client, Kind.NAVIGATION)
+    if application is None:
+        raise click.ClickException(f"answered 404 before any rule: {ours} has no application for this path")
+    return Facts(method, settings.public_scheme, ours, target, client, Kind.NAVIGATION), application
 
 
 def _as_sent(text: str) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from gatekeeper.core.applications import Application
 from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.hosts import TrustedProxies, parse_hop
@@ -91,8 +92,9 @@ class QuestionReader:
         asked_path: bytes,
         query: bytes,
         headers: Iterable[tuple[bytes, bytes]],
-    ) -> tuple[Facts, bytes | None, bytes]:
-        """The facts of the request asked about, the value of our session cookie, and all its cookies.
+    ) -> tuple[Facts, bytes | None, bytes, Application | None]:
+        """The facts of the request asked about, the value of our session cookie, all its cookies, and
+        whose the page is.
 
         The arguments are the question's own: who asks ("" on a unix socket), method, raw path, query and
         headers. Raises RequestRejected: `question_…` when the proxy does not say what it must, else as
@@ -126,11 +128,12 @@ class QuestionReader:
         kind = Kind.WEBSOCKET
         if found[_SOCKET] is None or method != "GET":
             kind = judge_kind(found[_MODE], found[_DEST], found[_ACCEPT], found[_XHR], found[_PURPOSE])
-        facts = Facts(method, scheme, host, config.target(raw_path, query), client, kind)
+        target, application = config.target(host, raw_path, query)
+        facts = Facts(method, scheme, host, target, client, kind)
         cookies = found[_COOKIE]
         if cookies is None:
-            return facts, None, b""
-        return facts, config.session_cookie(cookies), cookies
+            return facts, None, b"", application
+        return facts, config.session_cookie(cookies), cookies, application
 
     @staticmethod
     def _said(found: list[bytes | None], index: int, name: bytes) -> bytes:

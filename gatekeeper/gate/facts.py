@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gatekeeper.core.applications import Application
 from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.kinds import judge_kind
@@ -24,8 +25,8 @@ _WANTED = {
 _NONE = (None,) * 9
 
 
-def read_facts(scope: Scope, config: GateConfig) -> tuple[Facts, bytes | None]:
-    """The facts, and the value of our session cookie as it was sent.
+def read_facts(scope: Scope, config: GateConfig) -> tuple[Facts, bytes | None, Application | None]:
+    """The facts, the value of our session cookie as it was sent, and whose the page is (None: nobody's).
 
     Raises RequestRejected: 400 for a target or Host that can be read two ways, 421 for a foreign Host.
     """
@@ -57,7 +58,7 @@ def read_facts(scope: Scope, config: GateConfig) -> tuple[Facts, bytes | None]:
         client = config.proxies.client(client, () if chain is None else (chain,))
     if host is None:
         raise RequestRejected(421, "foreign_host")
-    target = config.target(raw_path, scope["query_string"])
+    target, application = config.target(host, raw_path, scope["query_string"])
     if scope["type"] == "websocket":
         method, kind = "GET", Kind.WEBSOCKET
     else:
@@ -65,4 +66,4 @@ def read_facts(scope: Scope, config: GateConfig) -> tuple[Facts, bytes | None]:
         kind = judge_kind(found[_MODE], found[_DEST], found[_ACCEPT], found[_XHR], found[_PURPOSE])
     facts = Facts(method, config.scheme, host, target, client, kind)
     cookies = found[_COOKIE]
-    return facts, None if cookies is None else config.session_cookie(cookies)
+    return facts, None if cookies is None else config.session_cookie(cookies), application

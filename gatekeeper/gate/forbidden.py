@@ -45,7 +45,7 @@ class Forbidden:
         context.refusal = Refusal(403, "forbidden")
         scope["gatekeeper"] = context
         try:
-            context.facts, context.cookie = read_facts(scope, self._config)
+            context.facts, context.cookie, _ = read_facts(scope, self._config)
             if context.cookie is not None:
                 found = await self._guard.load(context.cookie, self._clock())
                 context.session = None if isinstance(found, EndReason) else found

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from itertools import count
 
+from gatekeeper.core.applications import Application
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
 from gatekeeper.core.cookies import without_cookies
@@ -97,7 +98,7 @@ class ForwardAuth:
             if not self._config.proxies.trusts(peer):
                 await self._distrust(answer, context, peer)
                 return
-            facts, cookie, cookies = self._read(
+            facts, cookie, cookies, application = self._read(
                 peer, scope["method"], scope["raw_path"], scope["query_string"], scope["headers"]
             )
             context.facts, context.cookie = facts, cookie
@@ -107,13 +108,15 @@ class ForwardAuth:
             path = facts.target.path
             if path.startswith(self._prefix_slash) or path in self._own_paths:
                 raise RequestRejected(403, "own_path")
-            decision = decide(self._config.policy, facts, context.session, now)
+            if application is None:
+                raise RequestRejected(403, "no_application")
+            decision = decide(application.policy, facts, context.session, now)
             if decision.outcome is Outcome.ALLOW:
                 if facts.kind is Kind.WEBSOCKET and not origin_allowed(
-                    scope["headers"], self._config.public_origins
+                    scope["headers"], (self._config.own_origin(facts.host),)
                 ):
                     raise RequestRejected(403, "foreign_origin")
-                headers = self._passing(context.session, facts, cookies, now)
+                headers = self._passing(context.session, facts, application, cookies, now)
                 await answer({"type": "http.response.start", "status": 200, "headers": headers})
                 await answer({"type": "http.response.body", "body": b""})
             elif decision.outcome in (Outcome.SIGN_IN, Outcome.STEP_UP):
@@ -139,10 +142,10 @@ class ForwardAuth:
         if not self._config.proxies.trusts(peer):
             return None
         try:
-            facts, cookie, cookies = self._read(peer, method, raw_path, query, headers)
+            facts, cookie, cookies, application = self._read(peer, method, raw_path, query, headers)
         except RequestRejected:
             return None
-        if cookie is None or facts.kind is Kind.WEBSOCKET:
+        if cookie is None or application is None or facts.kind is Kind.WEBSOCKET:
             return None
         now = self._clock()
         session = self._guard.peek(cookie, now)
@@ -151,10 +154,10 @@ class ForwardAuth:
         path = facts.target.path
         if path.startswith(self._prefix_slash) or path in self._own_paths:
             return None
-        decision = decide(self._config.policy, facts, session, now)
+        decision = decide(application.policy, facts, session, now)
         if decision.outcome is not Outcome.ALLOW:
             return None
-        answer = self._passing(session, facts, cookies, now)
+        answer = self._passing(session, facts, application, cookies, now)
         if self._on_line is not None:
             self._on_line(
                 Line(
@@ -182,14 +185,18 @@ class ForwardAuth:
             context.session = found
 
     def _passing(
-        self, session: Session | None, facts: Facts, cookies: bytes, now: float
+        self,
+        session: Session | None,
+        facts: Facts,
+        application: Application,
+        cookies: bytes,
+        now: float,
     ) -> list[tuple[bytes, bytes]]:
         """The headers of a positive answer."""
-        config = self._config
         identity: HeaderList = ()
         if session is not None and session.step == "":  # half signed in is nobody, on public paths too
             identity = session.headers
-            if not config.background_paths or config.counts_as_activity(facts.target.path):
+            if not application.background_paths or application.counts_as_activity(facts.target.readings[0]):
                 self._guard.touch(session, now)
         cached = self._dialect.cached and facts.kind is not Kind.WEBSOCKET
         headers = [*(_FOR_A_SECOND if cached else _FOR_ONCE), *identity]
@@ -224,10 +231,11 @@ class ForwardAuth:
         headers = [_NO_STORE, _EMPTY]
         if not background:
             referer = next((value for name, value in scope["headers"] if name == b"referer"), None)
+            origin = config.own_origin(facts.host)
             if outcome is Outcome.STEP_UP and session is not None:
-                path = step_up_location(config.prefix, session.user, facts, referer, config.public_origins)
+                path = step_up_location(config.prefix, session.user, facts, referer, origin)
             else:
-                path = sign_in_location(config.prefix, facts, context.ended, referer, config.public_origins)
+                path = sign_in_location(config.prefix, facts, context.ended, referer, origin)
             # Whole, because some proxies complete it with the address under which they reach us.
             location = f"{config.scheme}://{facts.host}{path}".encode("ascii")
             headers.append((b"location" if dialect.relays else SIGN_IN_HEADER, location))

@@ -19,15 +19,15 @@ SWEEP_INTERVAL = 2.0
 class _Live(NamedTuple):
     cookie: bytes
     facts: Facts
+    policy: Policy
     end: Callable[[], None]
 
 
 class LiveSockets:
     """All WebSockets of signed-in people. The gate sweeps for as long as it serves."""
 
-    def __init__(self, guard: SessionGuard, policy: Policy, clock: Clock) -> None:
+    def __init__(self, guard: SessionGuard, clock: Clock) -> None:
         self._guard = guard
-        self._policy = policy
         self._clock = clock
         self._live: set[_Live] = set()
 
@@ -35,10 +35,10 @@ class LiveSockets:
         return len(self._live)
 
     def watch(
-        self, cookie: bytes, session: Session, facts: Facts, end: Callable[[], None]
+        self, cookie: bytes, session: Session, facts: Facts, policy: Policy, end: Callable[[], None]
     ) -> Callable[[], None]:
-        """Call `end` once when the session is over or its owner may not do this any more."""
-        live = _Live(cookie, facts, end)
+        """Call `end` once when the session is over or its owner may not do this any more, by `policy`."""
+        live = _Live(cookie, facts, policy, end)
         self._live.add(live)
         stop_watching = self._guard.watch(session, lambda: self._end(live))
 
@@ -69,4 +69,4 @@ class LiveSockets:
                 return False  # fail closed: who cannot be asked about is not let go on
         if isinstance(session, EndReason):
             return False
-        return decide(self._policy, live.facts, session, now).outcome is Outcome.ALLOW
+        return decide(live.policy, live.facts, session, now).outcome is Outcome.ALLOW

@@ -40,7 +40,7 @@ class Probe:
         host, client = "", peer
         plain: Mapping[str, object] = {**scope, "query_string": b""}
         try:
-            facts, _ = read_facts(dict(plain), self._config)
+            facts, _, _ = read_facts(dict(plain), self._config)
             host, client = facts.host, facts.client
         except RequestRejected:
             pass  # the empty host says so

@@ -17,15 +17,15 @@ _NEXT_SAFE = "/:@!$'()*,;~"
 
 
 def sign_in_location(
-    prefix: str, facts: Facts, ended: EndReason | None, referer: bytes | None, origins: frozenset[str]
+    prefix: str, facts: Facts, ended: EndReason | None, referer: bytes | None, origin: str
 ) -> str:
     """The sign-in page's address, with the place to come back to.
 
     A GET comes back to itself. What was posted cannot be repeated by a redirect: then the way back is the
-    page that the form was on, when it is one of ours. The fragment stays with the browser (RFC 9110
-    section 10.2.2).
+    page that the form was on, when it is one of `origin`, the same host's. The fragment stays with the
+    browser (RFC 9110 section 10.2.2).
     """
-    parameters = _way_back(facts, referer, origins)
+    parameters = _way_back(facts, referer, origin)
     if ended in _SHOWN_REASONS:
         parameters.append("ended=" + ended.value)
     return _address(prefix + "/login", parameters)
@@ -36,13 +36,13 @@ def step_up_location(
     user: UserRecord,
     facts: Facts | None = None,
     referer: bytes | None = None,
-    origins: frozenset[str] = frozenset(),
+    origin: str = "",
 ) -> str:
     """The page that asks for a second factor in the middle of a session, with the place to come back to.
 
     Who has none yet is led to setting one up, which proves it too. Without `facts` nothing is come back to.
     """
-    parameters = [] if facts is None else _way_back(facts, referer, origins)
+    parameters = [] if facts is None else _way_back(facts, referer, origin)
     if not user.second_factor:
         return _address(prefix + "/2fa/setup", parameters)
     return _address(prefix + "/login/2fa", [*parameters, "stepup=1"])
@@ -52,8 +52,8 @@ def _address(page: str, parameters: list[str]) -> str:
     return page + ("?" + "&".join(parameters) if parameters else "")
 
 
-def _way_back(facts: Facts, referer: bytes | None, origins: frozenset[str]) -> list[str]:
-    back = _place(facts) if facts.method in ("GET", "HEAD") else _from_referer(referer, origins)
+def _way_back(facts: Facts, referer: bytes | None, origin: str) -> list[str]:
+    back = _place(facts) if facts.method in ("GET", "HEAD") else _from_referer(referer, origin)
     if back in (b"", b"/") or len(back) > MAX_LENGTH or back.startswith(b"//"):
         return []
     return ["next=" + quote_from_bytes(back, safe=_NEXT_SAFE)]
@@ -64,14 +64,14 @@ def _place(facts: Facts) -> bytes:
     return target.raw + b"?" + target.query if target.query else target.raw
 
 
-def _from_referer(referer: bytes | None, origins: frozenset[str]) -> bytes:
+def _from_referer(referer: bytes | None, origin: str) -> bytes:
     if referer is None:
         return b""
     try:
         parts = urlsplit(referer.decode("ascii"))
     except ValueError:
         return b""
-    if f"{parts.scheme}://{parts.netloc}" not in origins:
+    if f"{parts.scheme}://{parts.netloc}" != origin:
         return b""
     return (parts.path + ("?" + parts.query if parts.query else "")).encode("ascii")
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
+from gatekeeper.core.applications import Application
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
 from gatekeeper.core.errors import RequestRejected, Undecidable, UpstreamFailure
@@ -39,19 +40,16 @@ class SessionCut(Exception):
 
 
 class Gate:
-    """`app` is the protected application, `pages` Gatekeeper's own; both plain ASGI.
+    """`pages` are Gatekeeper's own, plain ASGI as the applications in `config`.
 
     `own` are further endpoints under the prefix (health, forward auth), answered whatever the Host: they
     judge the asker themselves, or tell nothing. One whose path ends with a slash has all that is below, too.
-    `app_watches`: the application ends its WebSockets itself when `scope["gatekeeper.watch"]` calls back and
-    reports client frames to `scope["gatekeeper.activity"]` (our upstream does; others are wrapped for it).
     `on_line` gets one `Line` a request (None: nobody wants them); `on_error` every exception that nobody
     expected, and every `Undecidable`, with the request id.
     """
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         pages: ASGIApp,
         guard: SessionGuard,
@@ -60,10 +58,7 @@ class Gate:
         on_line: Callable[[Line], None] | None,
         on_error: Callable[[str, BaseException], None],
         own: Mapping[str, ASGIApp] | None = None,
-        app_watches: bool = False,
     ) -> None:
-        self._app = app
-        self._app_watches = app_watches
         self._pages = pages
         self._guard = guard
         self._config = config
@@ -82,13 +77,12 @@ class Gate:
         # Unique across processes and starts, and nothing to keep secret: no system call for each request.
         self._id_prefix = secrets.token_hex(4)
         self._id_counter = count()
-        self.sockets = LiveSockets(guard, config.policy, clock)
+        self.sockets = LiveSockets(guard, clock)
         self.running = Running(guard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
+            raise ValueError(f"scope type {scope['type']!r} is not for the gate")
         raw_path = scope.get("raw_path") or b""
         if raw_path.startswith(self._prefix_bytes) and (own := self._own_at(raw_path, scope["type"])):
             await own(scope, receive, send)
@@ -100,7 +94,7 @@ class Gate:
         answer = Answer(send)
         decision: Decision | None = None
         try:
-            facts, cookie = read_facts(scope, self._config)
+            facts, cookie, application = read_facts(scope, self._config)
             context.facts, context.cookie = facts, cookie
             now = 0.0  # without a session nothing is judged by time
             if cookie is not None:
@@ -115,10 +109,12 @@ class Gate:
             path = facts.target.path
             if path.startswith(self._prefix_slash) or path in self._own_paths:
                 await self._own_page(scope, receive, answer, context)
+            elif application is None:
+                await self._refuse(scope, receive, answer, context, Refusal(404, "not_found"))
             else:
-                decision = decide(self._config.policy, facts, context.session, now)
+                decision = decide(application.policy, facts, context.session, now)
                 if decision.outcome is Outcome.ALLOW:
-                    await self._forward(scope, receive, answer, context, facts, now)
+                    await self._forward(scope, receive, answer, context, facts, application, now)
                 else:
                     await self._turn_away(scope, receive, answer, context, facts, decision.outcome)
         except Exception as error:
@@ -171,7 +167,8 @@ class Gate:
     async def _sign_in(self, scope: Scope, answer: Answer, context: RequestContext, facts: Facts) -> None:
         config = self._config
         referer = next((value for name, value in scope["headers"] if name == b"referer"), None)
-        location = sign_in_location(config.prefix, facts, context.ended, referer, config.public_origins)
+        origin = config.own_origin(facts.host)
+        location = sign_in_location(config.prefix, facts, context.ended, referer, origin)
         if wants_json(facts.kind):
             await refuse_background(
                 scope,
@@ -199,7 +196,8 @@ class Gate:
             )
         else:
             referer = next((value for name, value in scope["headers"] if name == b"referer"), None)
-            location = step_up_location(config.prefix, session.user, facts, referer, config.public_origins)
+            origin = config.own_origin(facts.host)
+            location = step_up_location(config.prefix, session.user, facts, referer, origin)
             await redirect(answer, location)
 
     async def _forward(
@@ -209,16 +207,17 @@ class Gate:
         answer: Answer,
         context: RequestContext,
         facts: Facts,
+        application: Application,
         now: float,
     ) -> None:
-        config, session = self._config, context.session
+        session = context.session
         if session is not None and session.step != "":
             session = None  # half signed in is nobody, on public paths too
         websocket = facts.kind is Kind.WEBSOCKET
-        if websocket and not origin_allowed(scope["headers"], config.public_origins):
+        if websocket and not origin_allowed(scope["headers"], (self._config.own_origin(facts.host),)):
             await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
             return
-        scope["headers"] = config.request_headers.forward(
+        scope["headers"] = application.request_headers.forward(
             scope["headers"],
             session.headers if session is not None else (),
             client=facts.client,
@@ -227,19 +226,19 @@ class Gate:
         )
         answer.protect(self._own_cookies, private=session is not None, set_cookies=context.set_cookies)
         if session is not None and (
-            not config.background_paths or config.counts_as_activity(facts.target.path)
+            not application.background_paths or application.counts_as_activity(facts.target.readings[0])
         ):
             self._guard.touch(session, now)
         if websocket:
-            await self._forward_websocket(scope, receive, answer, context, session)
+            await self._forward_websocket(scope, receive, answer, context, application, session)
             return
         task = asyncio.current_task()
         if session is None or task is None:
-            await self._app(scope, receive, answer)
+            await application.app(scope, receive, answer)
             return
         under = self.running.enter(session, task)
         try:
-            await self._app(scope, receive, answer)
+            await application.app(scope, receive, answer)
         except asyncio.CancelledError:
             if task not in under.cut:
                 raise
@@ -254,20 +253,23 @@ class Gate:
         receive: Receive,
         answer: Answer,
         context: RequestContext,
+        application: Application,
         session: Session | None,
     ) -> None:
         scope["gatekeeper.answer_headers"] = answer.headers
         facts, cookie, guard, clock = context.facts, context.cookie or b"", self._guard, self._clock
         if session is None or facts is None:
-            await self._app(scope, receive, answer)
+            await application.app(scope, receive, answer)
             return
         live = session
-        scope["gatekeeper.watch"] = lambda end: self.sockets.watch(cookie, live, facts, end)
+        scope["gatekeeper.watch"] = lambda end: self.sockets.watch(
+            cookie, live, facts, application.policy, end
+        )
         scope["gatekeeper.activity"] = lambda: guard.touch(live, clock())
-        if self._app_watches:
-            await self._app(scope, receive, answer)
+        if application.app_watches:
+            await application.app(scope, receive, answer)
         else:
-            await run_websocket(self._app, scope, receive, answer)
+            await run_websocket(application.app, scope, receive, answer)
 
     async def run(self) -> None:
         """What goes on between requests: sockets are judged again, watches given up. Until cancelled."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.build.forward_auth import make_forward_auth, no_application, pages_only
+from gatekeeper.core.applications import Application, Applications, Place
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.headers import RequestHeaders
@@ -52,21 +53,25 @@ class Bench:
         self.guard = Guard()
         self.lines: list[Line] = []
         self.errors: list[BaseException] = []
-        self.config = GateConfig(
-            prefix="/_gate",
-            scheme="https",
-            hosts=OurHosts(["office.example.com"], "https"),
-            public_origins=frozenset(["https://office.example.com"]),
-            proxies=TrustedProxies([parse_network(network) for network in proxies]),
+        application = Application(
             policy=make_policy(rules or RULES),
             leniency=Leniency(),
-            cookies=NAMES,
             request_headers=RequestHeaders(
                 identity_names=["Remote-User"],
                 own_cookies=NAMES.all_spellings(),
                 scheme="https",
                 drop_overrides=True,
             ),
+            app=no_application,
+        )
+        self.config = GateConfig(
+            prefix="/_gate",
+            scheme="https",
+            hosts=OurHosts(["office.example.com"], "https"),
+            public_origins=frozenset(["https://office.example.com"]),
+            proxies=TrustedProxies([parse_network(network) for network in proxies]),
+            cookies=NAMES,
+            applications=Applications([Place("office.example.com", "/", application)]),
         )
         endpoints = make_forward_auth(
             self.config,
@@ -78,7 +83,6 @@ class Bench:
             on_error=lambda _id, error: self.errors.append(error),
         )
         self.gate = Gate(
-            no_application,
             pages=pages,
             guard=self.guard,
             config=pages_only(self.config),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from gatekeeper.core.applications import Application, Applications, Place
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.context import RequestContext
 from gatekeeper.core.cookies import CookieNames
@@ -96,10 +98,12 @@ class Bench:
         self,
         *rules: Rule,
         config: GateConfig | None = None,
+        app: App | None = None,
         clock: Clock = lambda: 1000.0,
+        background_paths: tuple[re.Pattern[str], ...] = (),
         **changes: Any,
     ) -> None:
-        self.app, self.guard = App(), Guard()
+        self.app, self.guard = app or App(), Guard()
         self.lines: list[Line] = []
         self.errors: list[BaseException] = []
         policy = make_policy(rules)
@@ -109,21 +113,29 @@ class Bench:
             "hosts": OurHosts(["office.example.com"], "https"),
             "public_origins": frozenset([ORIGIN]),
             "proxies": TrustedProxies(),
-            "policy": policy,
-            "leniency": Leniency(),
             "cookies": NAMES,
-            "request_headers": RequestHeaders(
-                identity_names=["Remote-User"],
-                own_cookies=NAMES.all_spellings(),
-                scheme="https",
-                drop_overrides=policy.uses_methods,
-            ),
         }
+        if config is None:
+            application = Application(
+                policy=policy,
+                leniency=Leniency(),
+                request_headers=RequestHeaders(
+                    identity_names=["Remote-User"],
+                    own_cookies=NAMES.all_spellings(),
+                    scheme="https",
+                    drop_overrides=policy.uses_methods,
+                ),
+                app=self.app,
+                background_paths=background_paths,
+            )
+            settings |= changes
+            hosts = [origin.rpartition("/")[2] for origin in settings["public_origins"]]
+            places = Applications(Place(host, "/", application) for host in hosts)
+            config = GateConfig(**settings, applications=places)
         self.gate = Gate(
-            self.app,
             pages=pages,
             guard=self.guard,
-            config=config or GateConfig(**(settings | changes)),
+            config=config,
             clock=clock,
             on_line=self.lines.append,
             on_error=lambda _request_id, error: self.errors.append(error),

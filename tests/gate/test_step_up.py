@@ -95,12 +95,12 @@ def test_a_form_comes_back_to_the_page_that_it_was_on() -> None:
 def test_a_websocket_ends_when_its_proof_becomes_too_old(now: float, ends: bool) -> None:
     guard, clock = Guard(), Clock(PROVED)
     guard.known[b"ada"] = session = with_proof(session_of("ada", "ops"), PROVED)
-    sockets = LiveSockets(guard, make_policy(rules()), clock)
+    sockets = LiveSockets(guard, clock)
     target = parse_target(b"/admin/live", b"")
     facts = Facts("GET", "https", "office.example.com", target, "192.0.2.7", Kind.WEBSOCKET)
     ended: list[bool] = []
     end: Callable[[], None] = lambda: ended.append(True)  # noqa: E731
-    sockets.watch(b"ada", session, facts, end)
+    sockets.watch(b"ada", session, facts, make_policy(rules()), end)
     clock.now = now
     asyncio.run(sockets.sweep())
     assert bool(ended) is ends

@@ -23,13 +23,13 @@ from gatekeeper.build.values import make_cookie_names
 from gatekeeper.core.context import Facts, Kind
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.explain import explain
-from gatekeeper.core.policy import Outcome, decide
+from gatekeeper.core.policy import Outcome, Policy, decide
 from gatekeeper.core.session import Session, SessionRecord, UserRecord
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS, Dialect
 from gatekeeper.gate.forward_auth import SIGN_IN_HEADER
 from gatekeeper.settings import Settings, make_settings
-from tests.gate.test_shell import Bench
+from tests.gate.test_shell import App, Bench
 from tests.stack.answers import (
     CODE,
     FOREIGN,
@@ -124,13 +124,14 @@ def decision(folder: Path, upstream: str) -> Iterator[Ask]:
 
     def ask(case: Case) -> Heard:
         try:
-            facts = facts_of(case, config)
+            asked = facts_of(case, config)
         except RequestRejected as error:
             return Heard(_STATUSES[error.status])
-        if facts is None:
+        if asked is None:
             return Heard(FOREIGN)
+        facts, policy = asked
         session = None if case.who in ("nobody", "forged") else session_of(case.who)
-        outcome = decide(config.policy, facts, session, NOW).outcome
+        outcome = decide(policy, facts, session, NOW).outcome
         return Heard(words[outcome], case.user if outcome is Outcome.ALLOW else "")
 
     yield ask
@@ -139,8 +140,9 @@ def decision(folder: Path, upstream: str) -> Iterator[Ask]:
 @contextlib.contextmanager
 def shell(folder: Path, upstream: str) -> Iterator[Ask]:
     """The gate as an ASGI application, with stand-ins around it."""
-    config = make_gate_config(settings_in(folder, upstream))
-    bench = Bench(clock=lambda: NOW, config=config)
+    app = App()
+    config = make_gate_config(settings_in(folder, upstream), app)
+    bench = Bench(clock=lambda: NOW, config=config, app=app)
     bench.guard.known = {who.encode(): session_of(who) for who in everybody()}
 
     def ask(case: Case) -> Heard:
@@ -276,16 +278,17 @@ def test_everything_that_answers_gives_the_answer_of_the_table(
     assert differing == []
 
 
-def facts_of(case: Case, config: GateConfig) -> Facts | None:
-    """None for a host that is not ours. Raises RequestRejected."""
+def facts_of(case: Case, config: GateConfig) -> tuple[Facts, Policy] | None:
+    """And the rules that they are judged by. None for a host that is not ours. Raises RequestRejected."""
     path, _, query = case.target.partition("?")
     host = config.hosts.find(case.host.encode())
     if host is None:
         return None
-    target = config.target(path.encode(), query.encode())
+    target, application = config.target(host, path.encode(), query.encode())
+    assert application is not None
     client = config.proxies.client(PROXY, [case.client.encode()])
     kind = Kind.BACKGROUND if case.script else Kind.NAVIGATION
-    return Facts(case.method, "https", host, target, client, kind)
+    return Facts(case.method, "https", host, target, client, kind), application.policy
 
 
 def test_the_table_is_large_says_nothing_twice_and_uses_every_rule(tmp_path: Path, echo: str) -> None:
@@ -295,8 +298,8 @@ def test_the_table_is_large_says_nothing_twice_and_uses_every_rule(tmp_path: Pat
     assert {case.answer for case in listed} == {PASS, LOGIN, CODE, REFUSED, MALFORMED, FOREIGN}
     config = make_gate_config(settings_in(tmp_path, echo))
     judged = [case for case in listed if case.answer not in (MALFORMED, FOREIGN)]
-    asked = [facts for case in judged if (facts := facts_of(case, config)) is not None]
-    deciding = {decide(config.policy, facts, None, NOW).rule for facts in asked}
+    asked = [found for case in judged if (found := facts_of(case, config)) is not None]
+    deciding = {decide(policy, facts, None, NOW).rule for facts, policy in asked}
     # Those about another host and another port are there to be passed by.
     assert {None, *range(len(RULES))} - deciding == {2, 3}
 
@@ -304,10 +307,11 @@ def test_the_table_is_large_says_nothing_twice_and_uses_every_rule(tmp_path: Pat
 def test_explain_names_the_rule_that_decides(tmp_path: Path, echo: str) -> None:
     config = make_gate_config(settings_in(tmp_path, echo))
     for case in cases():
-        facts = None if case.answer == MALFORMED else facts_of(case, config)
-        if facts is not None:
+        asked = None if case.answer == MALFORMED else facts_of(case, config)
+        if asked is not None:
+            facts, policy = asked
             session = None if case.who in ("nobody", "forged", "half") else session_of(case.who)
-            found = explain(config.policy, facts, session, NOW)
+            found = explain(policy, facts, session, NOW)
             hits = [verdict.number for verdict in found.verdicts if verdict.hit]
             assert hits == ([] if found.decision.rule is None else [found.decision.rule]), case
             assert all(verdict.why for verdict in found.verdicts)
