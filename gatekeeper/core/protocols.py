@@ -48,12 +48,19 @@ class SessionStore(Protocol):
     async def renew(self, used: Sequence[tuple[bytes, float]], timeouts: Timeouts) -> None:
         """Move `renewed_at` of remembered sessions forward, never back, and only of those alive by then."""
 
+    async def see_tabs(self, seen: Sequence[tuple[bytes, float]]) -> None:
+        """Move `tab_seen_at` forward, never back."""
+
+    async def close_tab(self, key: bytes, now: float) -> None:
+        """Move `tab_closed_at` forward, never back, and announce it: every process must judge by it."""
+
     async def end(
         self, key: bytes, reason: EndReason, now: float, *, judged: SessionRecord | None = None
     ) -> bool:
         """End one session everywhere, with the ids that it replaced; False when it was over already.
 
-        With `judged`, the end is by time: only this id, and False when it was active or renewed since.
+        With `judged`, the end is by time: only this id, and False when it was active, renewed or seen in
+        an open tab since.
         """
 
     async def end_user(
@@ -87,6 +94,9 @@ class SessionGuard(Protocol):
 
     def touch(self, session: Session, now: float) -> None:
         """The person was active: written behind in batches."""
+
+    def used(self, session: Session, now: float, *, navigation: bool) -> None:
+        """A request of a session in which the session script runs: the last tab is not closed."""
 
     def watch(self, session: Session, on_revoked: Callable[[], None]) -> Callable[[], None]:
         """Call `on_revoked` once when the session is ended by sign-out or revocation (not by time).

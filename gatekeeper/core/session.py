@@ -6,6 +6,7 @@ All times are seconds since the epoch.
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ class EndReason(StrEnum):
     """Ended by someone else: administrator, password change, disabled account, "sign out everywhere"."""
     REPLACED = "replaced"
     """Its id changed at a step up, and the 10 s of grace are over."""
+    CLOSED = "closed"
+    """The last tab with the application was closed, or none was heard of for long."""
 
 
 class SessionRecord(NamedTuple):
@@ -52,6 +55,10 @@ class SessionRecord(NamedTuple):
     """When a remembered session was last renewed; 0.0 before the first time."""
     skipped: str = ""
     """Steps that the person chose to skip in this session, separated by spaces."""
+    tab_seen_at: float = 0.0
+    """When an open tab with the session script was last heard of; 0.0 where the script never ran."""
+    tab_closed_at: float = 0.0
+    """When a tab that knew of no other was last closed; nothing, when a tab was heard of since."""
 
     @property
     def public_id(self) -> str:
@@ -110,6 +117,12 @@ class Timeouts(NamedTuple):
     sessions are not remembered: then none begins, and those from before are over."""
     remember_max: float = 2_592_000.0
     """For a remembered session, from sign-in."""
+    closing: float = 30.0
+    """After the last tab was closed, for one that is not remembered: a reload or a restored window comes back
+    within this time."""
+    silence: float = 1_800.0
+    """The same when nothing is heard of open tabs any more (the browser was killed, or the machine sleeps).
+    Tabs in the background are heard of every minute, and a machine may sleep for a while."""
 
 
 class Cutoffs(NamedTuple):
@@ -120,6 +133,8 @@ class Cutoffs(NamedTuple):
     """For sessions that are not remembered, as `created`."""
     remembered_created: float
     renewed: float
+    tab_closed: float = 0.0
+    tab_seen: float = 0.0
 
 
 def cutoffs(timeouts: Timeouts, now: float, *, margin: float = 0.0) -> Cutoffs:
@@ -129,12 +144,23 @@ def cutoffs(timeouts: Timeouts, now: float, *, margin: float = 0.0) -> Cutoffs:
         seen=now - timeouts.idle - margin,
         remembered_created=now - timeouts.remember_max,
         renewed=now - timeouts.remember - margin,
+        tab_closed=now - timeouts.closing - margin,
+        tab_seen=now - timeouts.silence - margin,
     )
 
 
 def last_renewal(record: SessionRecord) -> float:
     """From when a remembered session's time counts."""
     return max(record.created_at, record.renewed_at)
+
+
+def closes_at(record: SessionRecord, timeouts: Timeouts) -> float:
+    """When the session is over because no tab is open any more; inf when that does not end it."""
+    if record.remembered or not record.tab_seen_at:
+        return math.inf
+    if record.tab_closed_at > record.tab_seen_at:
+        return record.tab_closed_at + timeouts.closing
+    return record.tab_seen_at + timeouts.silence
 
 
 def ended(
@@ -155,6 +181,7 @@ def ended(
         return EndReason.IDLE if now >= last_renewal(record) + timeouts.remember else None
     if now >= record.created_at + timeouts.absolute:
         return EndReason.ABSOLUTE
-    if now >= record.last_seen_at + timeouts.idle:
-        return EndReason.IDLE
-    return None
+    idle_at, closed_at = record.last_seen_at + timeouts.idle, closes_at(record, timeouts)
+    if now < idle_at and now < closed_at:
+        return None
+    return EndReason.CLOSED if closed_at <= idle_at else EndReason.IDLE

@@ -183,6 +183,8 @@ class ForwardAuth:
             context.ended = found
         else:
             context.session = found
+            if context.facts is not None and found.record.tab_seen_at:
+                self._guard.used(found, now, navigation=context.facts.kind is Kind.NAVIGATION)
 
     def _passing(
         self,

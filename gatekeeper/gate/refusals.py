@@ -12,7 +12,9 @@ from gatekeeper.core.returns import MAX_LENGTH
 from gatekeeper.core.session import EndReason, UserRecord
 from gatekeeper.gate.config import GateConfig
 
-_SHOWN_REASONS = frozenset((EndReason.IDLE, EndReason.ABSOLUTE, EndReason.UNFINISHED, EndReason.REVOKED))
+_SHOWN_REASONS = frozenset(
+    (EndReason.IDLE, EndReason.ABSOLUTE, EndReason.UNFINISHED, EndReason.REVOKED, EndReason.CLOSED)
+)
 _NEXT_SAFE = "/:@!$'()*,;~"
 
 

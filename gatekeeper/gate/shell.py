@@ -106,6 +106,8 @@ class Gate:
                     context.ended = found
                 else:
                     context.session = found
+                    if found.record.tab_seen_at:
+                        self._guard.used(found, now, navigation=facts.kind is Kind.NAVIGATION)
             path = facts.target.path
             if path.startswith(self._prefix_slash) or path in self._own_paths:
                 await self._own_page(scope, receive, answer, context)

@@ -171,7 +171,7 @@ class SignInFlow:
         """The sign-in page, with words when something was under way."""
         if ended is None or ended is EndReason.SIGNED_OUT or ended is EndReason.REPLACED:
             return self.sign_in_page(target)
-        if ended in (EndReason.IDLE, EndReason.REVOKED):
+        if ended in (EndReason.IDLE, EndReason.REVOKED, EndReason.CLOSED):
             return self.sign_in_page(target, ended.value)
         return self.sign_in_page(target, "absolute" if steps == (Step.DONE,) else "unfinished")
 

@@ -24,7 +24,9 @@ from gatekeeper.sessions.errors import SessionOver
 # managers do not offer to save what was answered with it.
 REFUSED = 403
 
-ENDED = frozenset({"idle", "absolute", "revoked", "signed_out", "unfinished", "locked", "password_set"})
+ENDED = frozenset(
+    {"idle", "absolute", "revoked", "signed_out", "unfinished", "locked", "password_set", "closed"}
+)
 """The values of `ended=` that have words; anything else shows nothing."""
 
 

@@ -1,35 +1,38 @@
-"""When each session was last active: noted in memory, written to the store in batches."""
+"""When each session was last active, or seen in a tab: noted in memory, written to the store in batches."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from gatekeeper.core.errors import StoreUnavailable
-from gatekeeper.core.protocols import SessionStore
 
 LONGEST_INTERVAL = 5.0
 
 
-def flush_interval(idle: float) -> float:
-    """Seconds between two batches: a sixtieth of the idle timeout, at most 5 s."""
-    return min(LONGEST_INTERVAL, idle / 60.0)
+def flush_interval(lasting: float) -> float:
+    """Seconds between two batches: a sixtieth of how long an entry lasts, at most 5 s."""
+    return min(LONGEST_INTERVAL, lasting / 60.0)
 
 
 class Activity:
-    """The write-behind of `last_seen_at`.
+    """The write-behind of times that only move forward: `last_seen_at`, or `tab_seen_at`.
 
-    Another process that asks the store must not see a session idle that is active here. So activity that
-    comes when the stored value is about to run out does not wait for the next batch.
+    Another process that asks the store must not see a session over that is alive here. So what is noted when
+    the stored value is about to run out, `lasting` seconds after it, does not wait for the next batch.
     """
 
     def __init__(
-        self, store: SessionStore, *, idle: float, on_error: Callable[[BaseException], None]
+        self,
+        write: Callable[[Sequence[tuple[bytes, float]]], Awaitable[None]],
+        *,
+        lasting: float,
+        on_error: Callable[[BaseException], None],
     ) -> None:
-        self.interval = flush_interval(idle)
+        self.interval = flush_interval(lasting)
         self.failing = False
-        self._store = store
-        self._urgent_after = idle - max(2 * self.interval, 1.0)
+        self._write = write
+        self._urgent_after = lasting - max(2 * self.interval, 1.0)
         self._on_error = on_error
         self._pending: dict[bytes, float] = {}
         self._flushing: dict[bytes, float] = {}
@@ -58,7 +61,7 @@ class Activity:
                 return
             self._flushing, self._pending = self._pending, {}
             try:
-                await self._store.touch(list(self._flushing.items()))
+                await self._write(list(self._flushing.items()))
                 self._flushing = {}
                 self.failing = False
             finally:

@@ -21,7 +21,6 @@ from gatekeeper.core.session import (
     SessionRecord,
     Timeouts,
     UserRecord,
-    last_renewal,
 )
 from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.sessions.activity import Activity
@@ -31,8 +30,9 @@ from gatekeeper.sessions.invalidation import Invalidations
 from gatekeeper.sessions.progress import Progress
 from gatekeeper.sessions.reader import SessionReader
 from gatekeeper.sessions.renewal import Renewer
-from gatekeeper.sessions.renewals import RENEW_EVERY, Renewals
+from gatekeeper.sessions.renewals import Renewals
 from gatekeeper.sessions.signing import ID_BYTES, CookieSigner, session_key
+from gatekeeper.sessions.tabs import Tabs
 from gatekeeper.sessions.upkeep import Upkeep
 from gatekeeper.storage.revocations import Revocation
 
@@ -86,7 +86,8 @@ class SessionManager:
         self._table = self._cache.table
         self._seen = self._cache.seen
         self._hot = self._cache.hot
-        self._activity = Activity(store, idle=timeouts.idle, on_error=on_error)
+        self._activity = Activity(store.touch, lasting=timeouts.idle, on_error=on_error)
+        tab_notes = Activity(store.see_tabs, lasting=timeouts.silence, on_error=on_error)
         self._renewals = Renewals(timeouts)
         self._reader = SessionReader(
             store,
@@ -97,9 +98,11 @@ class SessionManager:
             cache=self._cache,
             activity=self._activity,
             renewals=self._renewals,
+            tabs=tab_notes,
             confirm_delay=confirm_delay,
         )
         self._renewer = Renewer(store, self._reader, self._cache, self._renewals, timeouts, on_error=on_error)
+        self.tabs = Tabs(store, self._reader, self._cache, tab_notes, self._renewals, timeouts)
         self._progress = Progress(
             store,
             self._reader,
@@ -120,6 +123,7 @@ class SessionManager:
         for name, work in (
             ("session activity", self._activity.run()),
             ("session renewals", self._renewer.run()),
+            ("session tabs", self.tabs.run()),
             ("session watchers", self._upkeep.run_rechecks()),
             ("session upkeep", self._upkeep.run_cleaning()),
         ):
@@ -133,6 +137,7 @@ class SessionManager:
         self._fresh_until = -math.inf
         await self._activity.flush()
         await self._renewer.flush()
+        await self.tabs.flush()
 
     async def __aenter__(self) -> SessionManager:
         await self.open()
@@ -147,6 +152,7 @@ class SessionManager:
             self._monotonic() < self._fresh_until
             and not self._activity.failing
             and not self._renewer.failing
+            and not self.tabs.failing
             and bool(self._running)
             and not any(done() for done in self._running)
         )
@@ -201,8 +207,11 @@ class SessionManager:
                 return
             self._seen[key] = now
         self._activity.note(key, now, previous)
-        if record.remembered and session.step == "" and now >= last_renewal(record) + RENEW_EVERY:
-            self._renewals.note(key, now)
+        self._renewals.note_use(session, now)
+
+    def used(self, session: Session, now: float, *, navigation: bool) -> None:
+        """See `core.protocols.SessionGuard`."""
+        self.tabs.used(session, now, navigation=navigation)
 
     def watch(self, session: Session, on_revoked: Callable[[], None]) -> Callable[[], None]:
         """Call `on_revoked` once when the session is signed out or revoked; returns the way to stop."""

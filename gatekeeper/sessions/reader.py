@@ -17,6 +17,7 @@ from gatekeeper.core.session import (
     SessionRecord,
     Timeouts,
     UserRecord,
+    closes_at,
     ended,
     last_renewal,
 )
@@ -25,8 +26,9 @@ from gatekeeper.sessions.cache import SessionCache
 from gatekeeper.sessions.renewals import Renewals
 
 _ATTEMPTS = 4
-_JUST_IDLE = 1.0
-"""Seconds after the idle deadline in which another process may still be writing down activity."""
+_JUST_OVER = 1.0
+"""Seconds after a deadline in which another process may still be writing down what moves it."""
+_MOVABLE = (EndReason.IDLE, EndReason.CLOSED)
 
 
 class Found(NamedTuple):
@@ -50,6 +52,7 @@ class SessionReader:
         cache: SessionCache,
         activity: Activity,
         renewals: Renewals,
+        tabs: Activity,
         confirm_delay: float,
     ) -> None:
         self._store = store
@@ -60,6 +63,7 @@ class SessionReader:
         self._cache = cache
         self._activity = activity
         self._renewals = renewals
+        self._tabs = tabs
         self._confirm_delay = confirm_delay
 
     def make(self, record: SessionRecord, user: UserRecord) -> Session:
@@ -74,7 +78,7 @@ class SessionReader:
                 last_renewal(record) + timeouts.remember,
             )
         else:
-            lasting = record.created_at + timeouts.absolute
+            lasting = min(record.created_at + timeouts.absolute, closes_at(record, timeouts))
         return min(
             lasting,
             record.grace_until or math.inf,
@@ -97,7 +101,7 @@ class SessionReader:
             if reason is None:
                 return Found(judged, generation)
             self._cache.drop_key(key)
-            if reason is EndReason.IDLE and now - self._quiet_at(record) < _JUST_IDLE and not confirmed:
+            if reason in _MOVABLE and now - self._quiet_at(record) < _JUST_OVER and not confirmed:
                 await asyncio.sleep(self._confirm_delay)
                 confirmed = True
             elif await self._store.end(key, reason, now, judged=record):
@@ -105,9 +109,11 @@ class SessionReader:
         raise StoreUnavailable("the session changed while it was read")
 
     def with_latest(self, record: SessionRecord) -> SessionRecord:
-        """`record` with the activity and renewal that this process has not written down yet."""
-        latest = self._activity.latest(record.key, record.last_seen_at)
-        return self._renewals.applied_to(record)._replace(last_seen_at=latest)
+        """`record` with the activity, renewal and open tabs that this process has not written down yet."""
+        return self._renewals.applied_to(record)._replace(
+            last_seen_at=self._activity.latest(record.key, record.last_seen_at),
+            tab_seen_at=self._tabs.latest(record.key, record.tab_seen_at),
+        )
 
     async def find(self, key: bytes) -> tuple[SessionRecord, UserRecord] | EndReason:
         """The session and its user as they are stored, unless ended or revoked. Raises StoreUnavailable."""
@@ -145,7 +151,7 @@ class SessionReader:
         """When it is over unless it is used before."""
         if record.remembered:
             return last_renewal(record) + self._timeouts.remember
-        return record.last_seen_at + self._timeouts.idle
+        return min(record.last_seen_at + self._timeouts.idle, closes_at(record, self._timeouts))
 
     async def _judge(self, key: bytes) -> Session | EndReason:
         found = await self.find(key)

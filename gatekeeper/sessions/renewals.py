@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gatekeeper.core.session import SessionRecord, Timeouts, ended
+from gatekeeper.core.session import Session, SessionRecord, Timeouts, ended, last_renewal
 
 RENEW_EVERY = 300.0
 """Seconds from one renewal of a session to the next."""
@@ -22,6 +22,12 @@ class Renewals:
         self._last: dict[bytes, float] = {}
         self._prune_at = _MANY
         self._wake = asyncio.Event()
+
+    def note_use(self, session: Session, now: float) -> None:
+        """A session is used, or open in a tab, at `now`: renewed when it is remembered and that is due."""
+        record = session.record
+        if record.remembered and session.step == "" and now >= last_renewal(record) + RENEW_EVERY:
+            self.note(record.key, now)
 
     def note(self, key: bytes, now: float) -> None:
         """A session whose renewal looks due is used at `now`.

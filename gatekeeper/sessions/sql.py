@@ -31,6 +31,15 @@ _TOUCH = (
     )
     .values(last_seen_at=sa.bindparam("seen"))
 )
+_SEE_TABS = (
+    sa.update(sessions)
+    .where(
+        sessions.c.key == sa.bindparam("k"),
+        sessions.c.tab_seen_at < sa.bindparam("seen"),
+        sessions.c.ended_at.is_(None),
+    )
+    .values(tab_seen_at=sa.bindparam("seen"))
+)
 _AT: sa.BindParameter[float] = sa.bindparam("at")
 _RENEW = (
     sa.update(sessions)
@@ -109,6 +118,21 @@ class SqlSessionStore:
             async with self._db.begin(durable=False) as conn:
                 await conn.execute(_TOUCH, [{"k": key, "seen": at} for key, at in batch])
 
+    async def see_tabs(self, seen: Sequence[tuple[bytes, float]]) -> None:
+        for batch in _batches(seen):
+            async with self._db.begin(durable=False) as conn:
+                await conn.execute(_SEE_TABS, [{"k": key, "seen": at} for key, at in batch])
+
+    async def close_tab(self, key: bytes, now: float) -> None:
+        async with self._db.begin(durable=False) as conn:
+            closed = await conn.execute(
+                sa.update(sessions)
+                .where(sessions.c.key == key, sessions.c.ended_at.is_(None), sessions.c.tab_closed_at < now)
+                .values(tab_closed_at=now)
+            )
+            if closed.rowcount:
+                await announce(conn, now, [Revocation(key, None)])
+
     async def renew(self, used: Sequence[tuple[bytes, float]], timeouts: Timeouts) -> None:
         for batch in _batches(used):
             async with self._db.begin(durable=False) as conn:
@@ -134,6 +158,7 @@ class SqlSessionStore:
                         sessions.c.ended_at.is_(None),
                         sessions.c.last_seen_at <= judged.last_seen_at,
                         sessions.c.renewed_at <= judged.renewed_at,
+                        sessions.c.tab_seen_at <= judged.tab_seen_at,
                     )
                     .values(**end)
                 )
@@ -170,11 +195,12 @@ class SqlSessionStore:
 
     async def expire(self, now: float, over: Cutoffs) -> int:
         replaced = (sessions.c.grace_until > 0) & (sessions.c.grace_until <= now)
-        grown = _grown(over)
-        gone = sessions.c.ended_at.is_(None) & (replaced | grown | _unused(over))
+        grown, tabless = _grown(over), _tabless_for(over)
+        gone = sessions.c.ended_at.is_(None) & (replaced | grown | _unused(over) | (tabless >= 0))
         reason = sa.case(
             (replaced, EndReason.REPLACED.value),
             (grown, EndReason.ABSOLUTE.value),
+            (tabless >= over.seen - sessions.c.last_seen_at, EndReason.CLOSED.value),
             else_=EndReason.IDLE.value,
         )
         return await self._in_batches(
@@ -210,6 +236,17 @@ def _unused(over: Cutoffs) -> sa.ColumnElement[bool]:
     """Sessions that were not active, or not renewed, for too long."""
     forgotten = (sessions.c.created_at <= over.renewed) & (sessions.c.renewed_at <= over.renewed)
     return sa.case((sessions.c.remembered, forgotten), else_=sessions.c.last_seen_at <= over.seen)
+
+
+def _tabless_for(over: Cutoffs) -> sa.ColumnElement[float]:
+    """For how many seconds it has been over because no tab is open; below 0 while it is not."""
+    by_script = ~sessions.c.remembered & (sessions.c.tab_seen_at > 0)
+    closed = sessions.c.tab_closed_at > sessions.c.tab_seen_at
+    return sa.case(
+        (by_script & closed, over.tab_closed - sessions.c.tab_closed_at),
+        (by_script, over.tab_seen - sessions.c.tab_seen_at),
+        else_=-1.0e12,
+    )
 
 
 async def _family(conn: AsyncConnection, key: bytes) -> builtins.list[bytes]:

@@ -17,7 +17,14 @@ from gatekeeper.core.session import EndReason
 from gatekeeper.storage.tables import revocations, sessions, users
 
 _BY_TIME = tuple(
-    reason.value for reason in (EndReason.REPLACED, EndReason.IDLE, EndReason.ABSOLUTE, EndReason.UNFINISHED)
+    reason.value
+    for reason in (
+        EndReason.REPLACED,
+        EndReason.IDLE,
+        EndReason.ABSOLUTE,
+        EndReason.UNFINISHED,
+        EndReason.CLOSED,
+    )
 )
 
 REVOCABLE = sessions.c.ended_at.is_(None) | sessions.c.ended_reason.in_(_BY_TIME)

@@ -141,7 +141,8 @@ sessions = sa.Table(
     sa.Column("ended_reason", sa.Text),
     sa.Column("renewed_at", sa.Float, nullable=False, server_default="0"),
     sa.Column("skipped", sa.Text, nullable=False, server_default=""),
-    sa.Column("closing_at", sa.Float),  # when it ends because the last tab was closed
+    sa.Column("tab_seen_at", sa.Float, nullable=False, server_default="0"),
+    sa.Column("tab_closed_at", sa.Float, nullable=False, server_default="0"),
 )
 
 revocations = sa.Table(

@@ -48,6 +48,7 @@ class Guard:
             b"idle": EndReason.IDLE,
         }
         self.touched: list[str] = []
+        self.used_by: list[tuple[str, bool]] = []
         self.watching: list[Callable[[], None]] = []
         self.down = False
         self.cached = False
@@ -62,6 +63,9 @@ class Guard:
 
     def touch(self, session: Session, now: float) -> None:
         self.touched.append(session.user.login)
+
+    def used(self, session: Session, now: float, *, navigation: bool) -> None:
+        self.used_by.append((session.user.login, navigation))
 
     def watch(self, session: Session, on_revoked: Callable[[], None]) -> Callable[[], None]:
         self.watching.append(on_revoked)
@@ -471,3 +475,15 @@ def test_the_log_line_names_the_decision_and_never_the_query() -> None:
         "ada",
     )
     assert "canary" not in repr(line)
+
+
+def test_requests_of_a_session_with_the_script_are_told_of_its_tabs() -> None:
+    bench = Bench()
+    plain, scripted = session_of("ada", "ops"), session_of("eve", "audit")
+    bench.guard.known[b"eve"] = scripted._replace(record=scripted.record._replace(tab_seen_at=5.0))
+    bench.guard.known[b"ada"] = plain
+    for cookie in ("ada", "eve"):
+        bench.ask("/", cookie=cookie)
+        bench.ask("/_gate/account", cookie=cookie)
+        bench.ask("/data", cookie=cookie, headers=[(b"sec-fetch-mode", b"cors")])
+    assert bench.guard.used_by == [("eve", True), ("eve", True), ("eve", False)]

@@ -11,7 +11,7 @@ import pytest
 
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import SessionStore
-from gatekeeper.core.session import Cutoffs, EndReason
+from gatekeeper.core.session import Cutoffs, EndReason, cutoffs
 from gatekeeper.sessions.sql import SqlSessionStore
 from tests.sessions.support import START, TIMEOUTS, World, record
 
@@ -169,6 +169,63 @@ def test_what_is_over_by_time_is_written_down_with_its_reason(run: Run) -> None:
             EndReason.REPLACED,
             "alive",
         ]
+
+    run(story)
+
+
+def test_open_and_closed_tabs_are_told_apart_when_ends_are_written_down(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        made = [
+            record(1, tab_seen_at=START, tab_closed_at=START + 100),  # closed 30 s ago
+            record(2, tab_seen_at=START, tab_closed_at=START + 101),
+            record(3, tab_seen_at=START + 101, tab_closed_at=START + 100),  # seen since
+            record(4, tab_seen_at=START - 1_670),  # silent for half an hour
+            record(5, tab_seen_at=START - 1_669),
+            record(6, remembered=True, tab_seen_at=START - 9_000, tab_closed_at=START - 8_000),
+            record(7, last_seen_at=START - 800, tab_seen_at=START, tab_closed_at=START + 71),  # idle before
+        ]
+        for one in made:
+            await store.create(one)
+        now = START + 130
+        assert await store.expire(now, cutoffs(TIMEOUTS, now)) == 3
+        said = [await store.get(one.key) for one in made]
+        assert [entry if isinstance(entry, EndReason) else "alive" for entry in said] == [
+            EndReason.CLOSED,
+            "alive",
+            "alive",
+            EndReason.CLOSED,
+            "alive",
+            "alive",
+            EndReason.IDLE,
+        ]
+
+    run(story)
+
+
+def test_what_is_heard_of_tabs_moves_forward_only(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        await store.create(record(1))
+        await store.see_tabs([(record(1).key, START + 50), (record(2).key, START + 50)])
+        await store.see_tabs([(record(1).key, START + 40)])
+        await store.close_tab(record(1).key, START + 30)
+        await store.close_tab(record(1).key, START + 20)
+        assert await store.get(record(1).key) == record(1, tab_seen_at=START + 50, tab_closed_at=START + 30)
+        await store.end(record(1).key, EndReason.SIGNED_OUT, START + 60)
+        await store.see_tabs([(record(1).key, START + 70)])
+        await store.close_tab(record(1).key, START + 70)
+        assert await store.get(record(1).key) is EndReason.SIGNED_OUT
+
+    run(story)
+
+
+def test_an_end_by_time_does_not_overtake_an_open_tab(run: Run) -> None:
+    async def story(store: SessionStore) -> None:
+        judged = record(1, tab_seen_at=START, tab_closed_at=START + 1)
+        await store.create(judged)
+        await store.see_tabs([(judged.key, START + 2)])
+        assert not await store.end(judged.key, EndReason.CLOSED, START + 31, judged=judged)
+        seen = judged._replace(tab_seen_at=START + 2)
+        assert await store.end(judged.key, EndReason.CLOSED, START + 1_900, judged=seen)
 
     run(story)
 

@@ -12,7 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("sessions", sa.Column("closing_at", sa.Float))
+    for column in ("tab_seen_at", "tab_closed_at"):
+        op.add_column("sessions", sa.Column(column, sa.Float, nullable=False, server_default="0"))
     op.create_table(
         "identities",
         sa.Column("provider", sa.Text, nullable=False),
