@@ -12,6 +12,7 @@ from gatekeeper.build.gate import make_access_log, make_gate
 from gatekeeper.build.mail import make_sender
 from gatekeeper.build.report import task_failed
 from gatekeeper.build.services import Services
+from gatekeeper.build.session_script import make_session_script
 from gatekeeper.build.upstream import make_upstream
 from gatekeeper.core.clock import Clock, SteadyClock
 from gatekeeper.core.errors import GatekeeperError
@@ -79,6 +80,10 @@ class Gatekeeper:
                 upstream = make_upstream(settings)
                 stack.push_async_callback(upstream.aclose)
                 app = upstream
+                if settings.upstream is not None and settings.upstream.session_script:
+                    script = make_session_script(upstream, settings)
+                    stack.push_async_callback(script.aclose)
+                    app = script
             access = make_access_log(settings, self._clock)
             if access is not None:
                 stack.callback(access.flush)

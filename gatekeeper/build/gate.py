@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from gatekeeper import __version__
 from gatekeeper.build.forward_auth import make_forward_auth, no_application, pages_only
@@ -34,6 +35,7 @@ from gatekeeper.settings import Settings
 from gatekeeper.telemetry.access import AccessLog
 from gatekeeper.telemetry.health import healthz, make_readyz
 from gatekeeper.telemetry.logs import resolve_format
+from gatekeeper.upstream.session_script import SessionScript
 
 WRITES_SUSPECT = 10.0
 """Seconds after a failed write for which nobody new should be sent here."""
@@ -63,6 +65,7 @@ def make_gate_config(
             compile_glob(path, case_insensitive=leniency.case_insensitive)
             for path in settings.session.background_paths
         ),
+        scripted=_scripted(app, settings),
     )
     hosts = OurHosts([settings.public_host], scheme)
     return GateConfig(
@@ -74,6 +77,13 @@ def make_gate_config(
         cookies=cookies,
         applications=Applications([Place(settings.public_host, "/", application)]),
     )
+
+
+def _scripted(app: ASGIApp, settings: Settings) -> Callable[[], bool] | None:
+    """Pages without the script mean people whose activity nobody reports, until they would be idle anyway."""
+    if not isinstance(app, SessionScript):
+        return None
+    return lambda: not app.absent_within(settings.session.idle_timeout)
 
 
 def make_gate(

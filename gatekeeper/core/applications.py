@@ -8,12 +8,14 @@ rules of one application and handed to another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gatekeeper.core.context import Facts
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.headers import RequestHeaders
+from gatekeeper.core.kinds import by_a_person
 from gatekeeper.core.policy import Policy
 from gatekeeper.core.protocols import ASGIApp
 from gatekeeper.core.target import STRICT, Leniency, read_path
@@ -34,10 +36,19 @@ class Application:
     to `scope["gatekeeper.activity"]` (our upstream does; others are wrapped for it)."""
     background_paths: tuple[re.Pattern[str], ...] = ()
     """Requests to them are no activity of a person."""
+    scripted: Callable[[], bool] | None = None
+    """Whether its pages have the session script now, which reports what people do. Then only what a person
+    evidently did counts as activity besides (`core.kinds.by_a_person`). None: they never have it."""
 
     def counts_as_activity(self, reading: str) -> bool:
         """Whether a request for `reading`, the first of a target's, is a person's doing."""
         return not any(pattern.fullmatch(reading) for pattern in self.background_paths)
+
+    def is_activity(self, facts: Facts, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Whether a request that goes through the gate is a person's doing."""
+        if self.background_paths and not self.counts_as_activity(facts.target.readings[0]):
+            return False
+        return self.scripted is None or not self.scripted() or by_a_person(facts.kind, headers)
 
 
 class Place(NamedTuple):

@@ -219,6 +219,8 @@ class Gate:
         if websocket and not origin_allowed(scope["headers"], (self._config.own_origin(facts.host),)):
             await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
             return
+        if session is not None and application.is_activity(facts, scope["headers"]):
+            self._guard.touch(session, now)
         scope["headers"] = application.request_headers.forward(
             scope["headers"],
             session.headers if session is not None else (),
@@ -227,10 +229,6 @@ class Gate:
             request_id=context.request_id,
         )
         answer.protect(self._own_cookies, private=session is not None, set_cookies=context.set_cookies)
-        if session is not None and (
-            not application.background_paths or application.counts_as_activity(facts.target.readings[0])
-        ):
-            self._guard.touch(session, now)
         if websocket:
             await self._forward_websocket(scope, receive, answer, context, application, session)
             return

@@ -27,7 +27,7 @@ from gatekeeper.pages.services import PageServices
 from gatekeeper.pages.session_cookie import BrowserSession
 from gatekeeper.pages.sign_in import SignInPage
 from gatekeeper.pages.sign_out import SignOutPages
-from gatekeeper.pages.static import StaticFiles
+from gatekeeper.pages.static import SESSION_SCRIPT, StaticFiles
 from gatekeeper.pages.templates import TemplateFolders
 from gatekeeper.pages.two_factor_setup import TwoFactorSetupPage
 from gatekeeper.pages.unlock import UnlockPage
@@ -85,6 +85,9 @@ def routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         *_sign_in_routes(services, shared),
         *_account_routes(services, shared),
         *_linked_routes(services, shared),
+        Route(
+            f"{services.prefix}/static/{SESSION_SCRIPT}", shared.static.serve_session_script, methods=["GET"]
+        ),
         Route(f"{services.prefix}/static/{{version}}/{{name}}", shared.static.serve, methods=["GET"]),
     ]
 

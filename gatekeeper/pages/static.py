@@ -28,6 +28,18 @@ class _File(NamedTuple):
     gzipped: bytes | None
 
 
+SESSION_SCRIPT = "session.js"
+
+
+def session_script_url(folders: TemplateFolders, prefix: str) -> str:
+    """What the application's pages load. Its path says no version, so that their own policies can name it.
+
+    Raises FileNotFoundError.
+    """
+    version = hashlib.sha256(folders.read("static/" + SESSION_SCRIPT)).hexdigest()[:16]
+    return f"{prefix}/static/{SESSION_SCRIPT}?v={version}"
+
+
 class StaticFiles:
     """Serves `{prefix}/static/<hash>/<name>`; `url(name)` is what pages link to."""
 
@@ -40,6 +52,8 @@ class StaticFiles:
             "gk.css", "text/css; charset=utf-8", folders.read("static/gk.css") + _brand_css(branding.colors)
         )
         self._add("gk.js", "text/javascript; charset=utf-8", folders.read("static/gk.js"))
+        self._add(SESSION_SCRIPT, "text/javascript; charset=utf-8", folders.read("static/" + SESSION_SCRIPT))
+        self._script_version = session_script_url(folders, prefix).partition("?v=")[2]
         if branding.logo:
             self.logo_name = "logo." + _LOGO_SUFFIXES[branding.logo_type]
             self._add(self.logo_name, branding.logo_type, branding.logo)
@@ -73,10 +87,18 @@ class StaticFiles:
 
         While a new version is rolled out, a page of the old one may ask a process of the new one.
         """
-        file = self._files.get(request.path_params["name"])
+        current = request.path_params["version"] == self._version
+        return self._answer(request, request.path_params["name"], current=current)
+
+    async def serve_session_script(self, request: Request) -> Response:
+        """The script at `session_script_url`, in whatever version was asked for."""
+        current = request.query_params.get("v") == self._script_version
+        return self._answer(request, SESSION_SCRIPT, current=current)
+
+    def _answer(self, request: Request, name: str, *, current: bool) -> Response:
+        file = self._files.get(name)
         if file is None:
             raise HTTPException(404)
-        current = request.path_params["version"] == self._version
         headers = {
             "cache-control": _IMMUTABLE if current else "no-cache",
             "vary": "accept-encoding",

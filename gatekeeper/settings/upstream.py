@@ -50,6 +50,10 @@ class UpstreamSettings(Section):
     case_insensitive: StrictBool = False
     """Whether the application takes /Admin and /admin for the same path; rules then do too."""
 
+    session_script: StrictBool = False
+    """Put a script into the application's HTML pages: name and menu, warnings before a session ends, sign-out
+    in all tabs. Then only what people do counts as activity."""
+
     @model_validator(mode="before")
     @classmethod
     def _bare_url(cls, value: Any) -> Any:

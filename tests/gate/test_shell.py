@@ -105,6 +105,7 @@ class Bench:
         app: App | None = None,
         clock: Clock = lambda: 1000.0,
         background_paths: tuple[re.Pattern[str], ...] = (),
+        scripted: Callable[[], bool] | None = None,
         **changes: Any,
     ) -> None:
         self.app, self.guard = app or App(), Guard()
@@ -131,6 +132,7 @@ class Bench:
                 ),
                 app=self.app,
                 background_paths=background_paths,
+                scripted=scripted,
             )
             settings |= changes
             hosts = [origin.rpartition("/")[2] for origin in settings["public_origins"]]
@@ -280,6 +282,33 @@ def test_polling_is_no_activity() -> None:
     bench = Bench(background_paths=(compile_glob("/poll/**"),))
     bench.ask("/poll/1", cookie="ada")
     assert bench.guard.touched == []
+
+
+CLICK = [*NAVIGATE, (b"sec-fetch-user", b"?1")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "counts"),
+    [
+        (CLICK, True),
+        (NAVIGATE, False),  # a page that reloads itself
+        (FETCH, False),
+        ([(b"accept", b"text/html")], True),  # a browser that says nothing of whose doing it is
+        ([(b"accept", b"application/json")], False),
+    ],
+)
+def test_with_the_session_script_only_what_a_person_did_is_activity(
+    headers: list[tuple[bytes, bytes]], counts: bool
+) -> None:
+    bench = Bench(scripted=lambda: True)
+    assert bench.ask("/", cookie="ada", headers=headers).status == 200
+    assert bench.guard.touched == (["ada"] if counts else [])
+
+
+def test_where_the_session_script_cannot_run_every_request_is_activity() -> None:
+    bench = Bench(scripted=lambda: False)
+    bench.ask("/data", cookie="ada", headers=FETCH)
+    assert bench.guard.touched == ["ada"]
 
 
 @pytest.mark.parametrize(
