@@ -58,6 +58,14 @@ MESSAGES: dict[str, Message] = {
         "assigned to the application, use app roles, or allow GroupMember.Read.All and set "
         "microsoft.read_groups",
     ),
+    "email_unverified": Message(
+        403,
+        N_("Your e-mail address is not verified"),
+        N_("Please confirm your e-mail address at {provider}, then sign in again."),
+        "accounts are found by e-mail here (claims.login), and the provider does not say that it has "
+        "verified "
+        "this person's (email_verified)",
+    ),
     # What the person did, or what their organisation decided.
     "cancelled": Message(
         403,

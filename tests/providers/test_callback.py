@@ -54,7 +54,7 @@ def test_a_broken_callback_is_refused(name: str) -> None:
 
 def test_a_code_comes_back_with_its_state() -> None:
     found = parse_callback(b"code=0.AXo-_.~%21&state=abc-123&session_state=x&iss=https:%2f%2fidp.example.com")
-    assert found == Callback("abc-123", code="0.A-_.~!", issuer="https://idp.example.com")
+    assert found == Callback("abc-123", code="0.AXo-_.~!", issuer="https://idp.example.com")
     found.raise_failure()
 
 
