@@ -57,6 +57,8 @@ class EventKind(StrEnum):
     RECOVERY_CODES_RENEWED = "second_factor.recovery_codes_renewed"
     BROWSER_TRUSTED = "second_factor.browser_trusted"
     """This browser is asked for no code for a while."""
+    SIGNING_KEY_MADE = "signing_key.made"
+    """For assertions, when the one before nears its end or an operator asked."""
     SECRET_ROTATED = "secret.rotated"  # noqa: S105 - a name, not a secret
     FORM_REFUSED = "form.refused"
     """A form came without its CSRF token or from another site."""

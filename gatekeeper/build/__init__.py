@@ -67,6 +67,8 @@ class Gatekeeper:
             stack.callback(services.hasher.close)
             await services.db.open()
             stack.push_async_callback(services.db.close)
+            if services.signing_keys is not None:
+                await services.signing_keys.refresh()
             await stack.enter_async_context(services.sessions)
             sender = make_sender(
                 settings, services.db, services.outbox, services.audit, self._clock, task_failed
@@ -91,6 +93,8 @@ class Gatekeeper:
             tasks = TaskKeeper(task_failed)
             tasks.start(gate.run(), name="gate")
             tasks.start(services.expiry.run(), name="reminders of expiring passwords")
+            if services.signing_keys is not None:
+                tasks.start(services.signing_keys.run(), name="signing keys")
             stack.push_async_callback(tasks.close)
             self.services, self._gate = services, gate
             try:

@@ -11,7 +11,7 @@ from gatekeeper.core.applications import Application, Applications, Place
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import UpstreamFailure
 from gatekeeper.core.policy import PUBLIC, make_policy, make_rule
-from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send, SessionGuard
+from gatekeeper.core.protocols import ASGIApp, Assertions, Receive, Scope, Send, SessionGuard
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS
 from gatekeeper.gate.forbidden import Forbidden
@@ -30,6 +30,7 @@ def make_forward_auth(
     identity_names: frozenset[str],
     on_line: Callable[[Line], None] | None,
     on_error: Callable[[str, BaseException], None],
+    assertions: Assertions | None = None,
 ) -> dict[str, ASGIApp]:
     """The endpoints under the prefix, for `Gate.own`."""
     endpoints: dict[str, ASGIApp] = {
@@ -47,6 +48,7 @@ def make_forward_auth(
             on_line=on_line,
             on_error=on_error,
             complain=_complain,
+            assertions=assertions,
         )
     return endpoints
 

@@ -6,16 +6,12 @@ import sys
 from collections.abc import Callable
 
 from gatekeeper import __version__
+from gatekeeper.assertions.endpoint import make_key_set
 from gatekeeper.build.forward_auth import make_forward_auth, no_application, pages_only
 from gatekeeper.build.pages import make_page_app
 from gatekeeper.build.report import report_error
 from gatekeeper.build.services import Services
-from gatekeeper.build.values import (
-    make_cookie_names,
-    make_identity_names,
-    make_rules,
-    make_secrets,
-)
+from gatekeeper.build.values import make_audience, make_cookie_names, make_rules, make_secrets
 from gatekeeper.core import probe
 from gatekeeper.core.applications import Application, Applications, Place
 from gatekeeper.core.clock import Clock
@@ -54,13 +50,14 @@ def make_gate_config(
         policy=policy,
         leniency=leniency,
         request_headers=RequestHeaders(
-            identity_names=[name for name in make_identity_names(settings) if name],
+            identity_names=settings.identity.headers.values(),
             own_cookies=cookies.all_spellings(),
             scheme=scheme,
             drop_overrides=policy.uses_methods,
         ),
         app=app,
         app_watches=app_watches,
+        audience=make_audience(settings),
         background_paths=tuple(
             compile_glob(path, case_insensitive=leniency.case_insensitive)
             for path in settings.session.background_paths
@@ -115,15 +112,18 @@ def make_gate(
         pages=pages,
         guard=services.sessions,
         clock=clock,
-        identity_names=frozenset(name for name in make_identity_names(settings) if name),
+        identity_names=frozenset(settings.identity.headers.values()),
         on_line=access,
         on_error=report_error,
+        assertions=services.assertions,
     )
     health = {
         "/healthz": healthz,
         "/readyz": make_readyz({"sessions": sessions_healthy, "database": database_writable}),
     }
     doctor = Probe(config, SecretBox(make_secrets(settings), probe.PURPOSE), clock, __version__)
+    keys = services.signing_keys
+    key_set = {} if keys is None else {"/jwks.json": make_key_set(keys)}
     return Gate(
         pages=pages,
         guard=services.sessions,
@@ -131,7 +131,8 @@ def make_gate(
         clock=clock,
         on_line=access,
         on_error=report_error,
-        own=forward_auth | health | {probe.PATH: doctor},
+        own=forward_auth | health | key_set | {probe.PATH: doctor},
+        assertions=services.assertions,
     )
 
 

@@ -13,7 +13,10 @@ from gatekeeper.accounts.sign_in import SignIn
 from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.accounts.unlock import Unlock
 from gatekeeper.accounts.users import Users
+from gatekeeper.assertions.keys import SigningKeys
+from gatekeeper.assertions.maker import AssertionMaker
 from gatekeeper.audit.log import AuditLog
+from gatekeeper.build.assertions import make_assertions, make_signing_keys
 from gatekeeper.build.mail import make_links, make_outbox
 from gatekeeper.build.passwords import PasswordServices, make_step_policy
 from gatekeeper.build.report import task_failed
@@ -93,6 +96,12 @@ class Services:
         )
         self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
         self.sessions = make_sessions(settings, self.db, self.users, clock)
+        self.signing_keys: SigningKeys | None = None
+        """None when applications get no assertions."""
+        self.assertions: AssertionMaker | None = None
+        if settings.identity.assertion.header:
+            self.signing_keys = make_signing_keys(settings, self.db, self.audit, clock)
+            self.assertions = make_assertions(settings, self.signing_keys)
 
 
 def make_sessions(settings: Settings, db: Database, users: Users, clock: Clock) -> SessionManager:

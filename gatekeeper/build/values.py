@@ -5,6 +5,7 @@ from __future__ import annotations
 from gatekeeper.accounts.rates import Attempt, Limits, Rate
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.identity import IdentityNames
+from gatekeeper.core.origins import origin_of
 from gatekeeper.core.policy import (
     NOBODY,
     PUBLIC,
@@ -30,6 +31,11 @@ def make_secrets(settings: Settings) -> list[str]:
 def make_identity_names(settings: Settings) -> IdentityNames:
     identity = settings.identity
     return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
+
+
+def make_audience(settings: Settings) -> str:
+    """Whom assertions are for."""
+    return settings.identity.assertion.audience or origin_of(settings.public_url)
 
 
 def make_timeouts(settings: Settings) -> Timeouts:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "user": "gatekeeper.cli.user:user",
     "session": "gatekeeper.cli.session:session",
     "secret": "gatekeeper.cli.secret:secret",
+    "keys": "gatekeeper.cli.keys:keys",
     "mail": "gatekeeper.cli.mail:mail",
     "demo": "gatekeeper.cli.demo:demo",
 }

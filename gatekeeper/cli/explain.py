@@ -12,7 +12,7 @@ import click
 
 from gatekeeper.accounts.rows import read_user
 from gatekeeper.build.gate import make_gate_config
-from gatekeeper.build.values import make_identity_names
+from gatekeeper.build.values import make_audience, make_identity_names
 from gatekeeper.cli.access_lines import LoggedRequest, find_request
 from gatekeeper.cli.common import config_option, json_option, settings_from, with_database
 from gatekeeper.core.applications import Application
@@ -22,6 +22,7 @@ from gatekeeper.core.explain import Explanation
 from gatekeeper.core.explain import explain as retrace
 from gatekeeper.core.hosts import parse_address
 from gatekeeper.core.identity import header_maker
+from gatekeeper.core.policy import Outcome
 from gatekeeper.core.session import Session, SessionRecord, UserRecord
 from gatekeeper.core.users import login_key
 from gatekeeper.gate.config import GateConfig
@@ -123,6 +124,11 @@ def explain(
     found = retrace(application.policy, facts, live, now)
     if session is not None and session.user.disabled:
         found = found._replace(answer=f"{login} is disabled and cannot sign in; without them: {found.answer}")
+    allowed = found.decision.outcome is Outcome.ALLOW
+    if allowed and live is not None and settings.identity.assertion.header:
+        name = settings.identity.assertion.header.lower().encode("ascii")
+        signed = f"(JWT, signed for {make_audience(settings)})".encode()
+        found = found._replace(headers=(*found.headers, (name, signed)))
     _print(found, facts, logged, as_json=as_json)
 
 

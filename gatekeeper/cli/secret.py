@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.assertions import keys
 from gatekeeper.audit.events import EventKind
 from gatekeeper.cli.common import (
     audit_log,
@@ -27,7 +28,7 @@ from gatekeeper.storage.sealed import Resealed, Sealed, reseal
 SEALED = (
     Sealed("second factors", totp.PURPOSE, tables.totp.c.secret),
     Sealed("waiting mails", outbox.PURPOSE, tables.outbox.c.content),
-    Sealed("signing keys", "signing_keys", tables.signing_keys.c.private_key),
+    Sealed("signing keys", keys.PURPOSE, tables.signing_keys.c.private_key),
     Sealed("kept forms", "kept_forms", tables.kept_forms.c.content),
 )
 """Everything that is stored encrypted."""

@@ -31,6 +31,8 @@ class Application:
     app: ASGIApp
     name: str = ""
     """"" for the only one."""
+    audience: str = ""
+    """Whom assertions name as their reader (`aud`)."""
     app_watches: bool = False
     """`app` ends its WebSockets itself when `scope["gatekeeper.watch"]` calls back and reports client frames
     to `scope["gatekeeper.activity"]` (our upstream does; others are wrapped for it)."""
@@ -42,7 +44,8 @@ class Application:
 
     def counts_as_activity(self, reading: str) -> bool:
         """Whether a request for `reading`, the first of a target's, is a person's doing."""
-        return not any(pattern.fullmatch(reading) for pattern in self.background_paths)
+        paths = self.background_paths
+        return not paths or not any(pattern.fullmatch(reading) for pattern in paths)
 
     def is_activity(self, facts: Facts, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether a request that goes through the gate is a person's doing."""

@@ -6,7 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
-from gatekeeper.core.session import Cutoffs, EndReason, Session, SessionRecord, Timeouts, UserRecord
+from gatekeeper.core.session import (
+    Cutoffs,
+    EndReason,
+    HeaderList,
+    Session,
+    SessionRecord,
+    Timeouts,
+    UserRecord,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -103,6 +111,13 @@ class SessionGuard(Protocol):
 
         Returns the function that stops watching. Long answers and WebSockets are cut by it.
         """
+
+
+class Assertions(Protocol):
+    """Signs who is asking, for the application to verify (implemented by `assertions.maker`)."""
+
+    def lines(self, session: Session, audience: str, now: float, *, active: bool) -> HeaderList:
+        """The header lines for a live, complete session. Raises Undecidable when there is no key."""
 
 
 class TunnelPeer(Protocol):

@@ -163,6 +163,24 @@ def closes_at(record: SessionRecord, timeouts: Timeouts) -> float:
     return record.tab_seen_at + timeouts.silence
 
 
+def over_at(record: SessionRecord, timeouts: Timeouts, *, complete: bool = True) -> float:
+    """When the session is over whatever the person does, in seconds since the epoch."""
+    if record.remembered:
+        lasting = min(record.created_at + timeouts.remember_max, last_renewal(record) + timeouts.remember)
+    else:
+        lasting = min(record.created_at + timeouts.absolute, closes_at(record, timeouts))
+    if record.grace_until:
+        lasting = min(lasting, record.grace_until)
+    return lasting if complete else min(lasting, record.first_factor_at + timeouts.partial)
+
+
+def quiet_at(record: SessionRecord, timeouts: Timeouts) -> float:
+    """When it is over unless it is used before, in seconds since the epoch."""
+    if record.remembered:
+        return last_renewal(record) + timeouts.remember
+    return min(record.last_seen_at + timeouts.idle, closes_at(record, timeouts))
+
+
 def ended(
     record: SessionRecord, timeouts: Timeouts, now: float, *, complete: bool = True
 ) -> EndReason | None:

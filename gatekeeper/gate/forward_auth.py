@@ -27,7 +27,7 @@ from gatekeeper.core.cookies import without_cookies
 from gatekeeper.core.errors import RequestRejected, Undecidable
 from gatekeeper.core.origins import origin_allowed
 from gatekeeper.core.policy import Decision, Outcome, decide
-from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send, SessionGuard
+from gatekeeper.core.protocols import ASGIApp, Assertions, Receive, Scope, Send, SessionGuard
 from gatekeeper.core.session import EndReason, HeaderList, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import REMEMBERED, GateConfig
@@ -69,6 +69,7 @@ class ForwardAuth:
         on_line: Callable[[Line], None] | None,
         on_error: Callable[[str, BaseException], None],
         complain: Complain,
+        assertions: Assertions | None = None,
     ) -> None:
         self._dialect = dialect
         self._read = QuestionReader(dialect, config).read
@@ -79,6 +80,7 @@ class ForwardAuth:
         self._on_line = on_line
         self._on_error = on_error
         self._complain = complain
+        self._assertions = assertions
         self._complaints: set[tuple[str, str]] = set()
         clean = partial(without_cookies, own=config.cookies.all_spellings())
         self._clean, self._known_clean = clean, lru_cache(4096)(clean)
@@ -157,7 +159,10 @@ class ForwardAuth:
         decision = decide(application.policy, facts, session, now)
         if decision.outcome is not Outcome.ALLOW:
             return None
-        answer = self._passing(session, facts, application, cookies, now)
+        try:
+            answer = self._passing(session, facts, application, cookies, now)
+        except Undecidable:  # said, and answered 503, by `__call__`
+            return None
         if self._on_line is not None:
             self._on_line(
                 Line(
@@ -197,8 +202,11 @@ class ForwardAuth:
         """The headers of a positive answer."""
         identity: HeaderList = ()
         if session is not None and session.step == "":  # half signed in is nobody, on public paths too
+            active = application.counts_as_activity(facts.target.readings[0])
             identity = session.headers
-            if not application.background_paths or application.counts_as_activity(facts.target.readings[0]):
+            if self._assertions is not None:
+                identity += self._assertions.lines(session, application.audience, now, active=active)
+            if active:
                 self._guard.touch(session, now)
         cached = self._dialect.cached and facts.kind is not Kind.WEBSOCKET
         headers = [*(_FOR_A_SECOND if cached else _FOR_ONCE), *identity]

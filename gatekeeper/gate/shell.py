@@ -14,8 +14,8 @@ from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
 from gatekeeper.core.errors import RequestRejected, Undecidable, UpstreamFailure
 from gatekeeper.core.origins import origin_allowed
 from gatekeeper.core.policy import Decision, Outcome, decide
-from gatekeeper.core.protocols import ASGIApp, Immediate, Receive, Scope, Send, SessionGuard
-from gatekeeper.core.session import EndReason, Session
+from gatekeeper.core.protocols import ASGIApp, Assertions, Immediate, Receive, Scope, Send, SessionGuard
+from gatekeeper.core.session import EndReason, HeaderList, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
@@ -44,6 +44,7 @@ class Gate:
 
     `own` are further endpoints under the prefix (health, forward auth), answered whatever the Host: they
     judge the asker themselves, or tell nothing. One whose path ends with a slash has all that is below, too.
+    `assertions` sign for the application who is asking; None: it is told by the identity headers alone.
     `on_line` gets one `Line` a request (None: nobody wants them); `on_error` every exception that nobody
     expected, and every `Undecidable`, with the request id.
     """
@@ -58,7 +59,9 @@ class Gate:
         on_line: Callable[[Line], None] | None,
         on_error: Callable[[str, BaseException], None],
         own: Mapping[str, ASGIApp] | None = None,
+        assertions: Assertions | None = None,
     ) -> None:
+        self._assertions = assertions
         self._pages = pages
         self._guard = guard
         self._config = config
@@ -219,11 +222,17 @@ class Gate:
         if websocket and not origin_allowed(scope["headers"], (self._config.own_origin(facts.host),)):
             await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
             return
-        if session is not None and application.is_activity(facts, scope["headers"]):
-            self._guard.touch(session, now)
+        identity: HeaderList = ()
+        if session is not None:
+            active = application.is_activity(facts, scope["headers"])
+            identity = session.headers
+            if self._assertions is not None:
+                identity += self._assertions.lines(session, application.audience, now, active=active)
+            if active:
+                self._guard.touch(session, now)
         scope["headers"] = application.request_headers.forward(
             scope["headers"],
-            session.headers if session is not None else (),
+            identity,
             client=facts.client,
             host=facts.host,
             request_id=context.request_id,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,9 +16,9 @@ from gatekeeper.core.session import (
     SessionRecord,
     Timeouts,
     UserRecord,
-    closes_at,
     ended,
-    last_renewal,
+    over_at,
+    quiet_at,
 )
 from gatekeeper.sessions.activity import Activity
 from gatekeeper.sessions.cache import SessionCache
@@ -71,19 +70,7 @@ class SessionReader:
 
     def over_at(self, session: Session) -> float:
         """When the session is over whatever the person does, in seconds since the epoch."""
-        record, timeouts = session.record, self._timeouts
-        if record.remembered:
-            lasting = min(
-                record.created_at + timeouts.remember_max,
-                last_renewal(record) + timeouts.remember,
-            )
-        else:
-            lasting = min(record.created_at + timeouts.absolute, closes_at(record, timeouts))
-        return min(
-            lasting,
-            record.grace_until or math.inf,
-            math.inf if session.complete else record.first_factor_at + timeouts.partial,
-        )
+        return over_at(session.record, self._timeouts, complete=session.complete)
 
     async def read(self, key: bytes, now: float) -> Found:
         """Judge the session with this key. An end by time is written down: later clocks cannot undo it.
@@ -101,7 +88,7 @@ class SessionReader:
             if reason is None:
                 return Found(judged, generation)
             self._cache.drop_key(key)
-            if reason in _MOVABLE and now - self._quiet_at(record) < _JUST_OVER and not confirmed:
+            if reason in _MOVABLE and now - quiet_at(record, self._timeouts) < _JUST_OVER and not confirmed:
                 await asyncio.sleep(self._confirm_delay)
                 confirmed = True
             elif await self._store.end(key, reason, now, judged=record):
@@ -146,12 +133,6 @@ class SessionReader:
         One that was purged has been over for a day: nothing speaks for it any more.
         """
         return await self._judge(key) in (EndReason.SIGNED_OUT, EndReason.REVOKED, EndReason.UNKNOWN)
-
-    def _quiet_at(self, record: SessionRecord) -> float:
-        """When it is over unless it is used before."""
-        if record.remembered:
-            return last_renewal(record) + self._timeouts.remember
-        return min(record.last_seen_at + self._timeouts.idle, closes_at(record, self._timeouts))
 
     async def _judge(self, key: bytes) -> Session | EndReason:
         found = await self.find(key)

@@ -208,11 +208,12 @@ signing_keys = sa.Table(  # of the assertions that applications verify
     "signing_keys",
     metadata,
     sa.Column("kid", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False, unique=True),  # two processes cannot make the same
     sa.Column("private_key", sa.LargeBinary, nullable=False),  # encrypted
     sa.Column("public_key", sa.Text, nullable=False),  # a JWK (RFC 7517)
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("signs_from", sa.Float, nullable=False),  # published before, so that verifiers know it by then
-    sa.Column("retires_at", sa.Float, nullable=False),  # published until then
+    sa.Column("retires_at", sa.Float),  # published until then; NULL until there is a successor
 )
 
 kept_forms = sa.Table(  # forms that were posted into an ended session, for their owner to send again

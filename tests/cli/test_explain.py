@@ -52,7 +52,11 @@ def test_the_headers_that_the_application_would_get(config: str) -> None:
         )
     )
     assert (found["outcome"], found["rule"]) == ("allow", 1)
-    assert found["headers"] == {"remote-user": "paula", "remote-groups": "payments"}
+    assert found["headers"] == {
+        "remote-user": "paula",
+        "remote-groups": "payments",
+        "x-gatekeeper-assertion": "(JWT, signed for https://office.example.com)",
+    }
 
 
 @pytest.mark.parametrize(

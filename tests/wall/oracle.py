@@ -15,6 +15,7 @@ PASSING = frozenset((b"x", b"content-length", b"expect", b"accept", b"cookie"))
 """The names in the tables that an application may get from a client (Host and the coding apart)."""
 
 REQUEST_ID = re.compile(rb"\r\nx-request-id: [0-9a-f]{16}\r\n")
+ASSERTION = re.compile(rb"\r\nx-gatekeeper-assertion: eyJ[\w-]+\.eyJ[\w-]+\.[\w-]{86}\r\n")
 PROXY_LINES = (
     b"x-forwarded-for: 127.0.0.1",
     b"x-forwarded-proto: http",
@@ -69,8 +70,9 @@ def expected(
 
 
 def comparable(arrived: Arrived) -> tuple[bytes, bytes]:
-    """(head, body) with the random request id taken out."""
-    return REQUEST_ID.sub(b"\r\nx-request-id: ID\r\n", arrived.head), arrived.body
+    """(head, body) with what is new each time taken out: the request id, the assertion's signature."""
+    head = REQUEST_ID.sub(b"\r\nx-request-id: ID\r\n", arrived.head)
+    return ASSERTION.sub(b"\r\nx-gatekeeper-assertion: SIGNED\r\n", head), arrived.body
 
 
 def _origin_form(target: bytes) -> bytes:

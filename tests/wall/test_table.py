@@ -16,7 +16,7 @@ from tests.wall.conftest import Wall
 SENTINEL = b"GET /sentinel HTTP/1.1\r\nHost: " + HOST + b"\r\nConnection: close\r\n\r\n"
 REQUEST_LINE = re.compile(rb"[A-Z]+ (?!/admin)\S+ HTTP/1\.[01]\r\n")
 """Of every request in a case; what hides in bodies asks for /admin."""
-ADA = (b"remote-user: ada", b"remote-name: Ada", b"remote-groups: boss")
+ADA = (b"remote-user: ada", b"remote-name: Ada", b"remote-groups: boss", b"x-gatekeeper-assertion: SIGNED")
 ALL = [*CASES, *forgeries.FORGERIES]
 
 every_case = pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)

@@ -29,12 +29,14 @@ def upgrade() -> None:
     op.create_table(
         "signing_keys",
         sa.Column("kid", sa.Text, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
         sa.Column("private_key", sa.LargeBinary, nullable=False),
         sa.Column("public_key", sa.Text, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("signs_from", sa.Float, nullable=False),
-        sa.Column("retires_at", sa.Float, nullable=False),
+        sa.Column("retires_at", sa.Float),
         sa.PrimaryKeyConstraint("kid", name="pk_signing_keys"),
+        sa.UniqueConstraint("number", name="uq_signing_keys_number"),
     )
     op.create_table(
         "kept_forms",
