@@ -45,6 +45,8 @@ class Attempt(StrEnum):
     CODE = "code"
     MAIL = "mail"
     """A mail that somebody asks for without being signed in."""
+    PROVIDER = "provider"
+    """Coming back from an identity provider with a code that must be redeemed there."""
 
 
 class Rate(NamedTuple):
@@ -69,6 +71,7 @@ DEFAULTS: Mapping[Attempt, Limits] = {
     Attempt.PASSWORD: Limits(Rate(50, 300.0), Rate(20, 300.0), Rate(600, 60.0)),
     Attempt.CODE: Limits(Rate(50, 300.0), Rate(10, 300.0), Rate(600, 60.0)),
     Attempt.MAIL: Limits(Rate(20, 600.0), Rate(5, 3_600.0), Rate(300, 600.0)),
+    Attempt.PROVIDER: Limits(Rate(50, 300.0), None, Rate(600, 60.0)),
 }
 
 

@@ -83,6 +83,23 @@ async def use_nobodys(conn: AsyncConnection, purpose: str, token: str, now: floa
     return (await conn.execute(statement.values(used_at=now))).rowcount == 1
 
 
+async def spend(conn: AsyncConnection, purpose: str, token: str, *, expires_at: float, now: float) -> None:
+    """Note that a token was used that was never stored here, because somebody else kept it until now.
+
+    Raises `sqlalchemy.exc.IntegrityError` when it was used before: of any number in parallel one does not.
+    """
+    await conn.execute(
+        sa.insert(tokens).values(
+            hash=_hash(f"{purpose} {token}"),
+            purpose=purpose,
+            user_id=None,
+            created_at=now,
+            expires_at=expires_at,
+            used_at=now,
+        )
+    )
+
+
 def _usable(purpose: str, token: str, now: float) -> sa.ColumnElement[bool]:
     return sa.and_(
         tokens.c.hash == _hash(token),

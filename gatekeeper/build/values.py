@@ -78,15 +78,18 @@ def make_rules(settings: Settings) -> Policy:
 def make_rate_limits(settings: Settings) -> dict[Attempt, Limits]:
     """How often what may be tried."""
 
+    def rate(text: str) -> Rate | None:
+        return Rate(*found) if (found := parse_rate(text)) else None
+
     def limits(section: PasswordRates | CodeRates | MailRates) -> Limits:
-        written = (section.client, section.account, section.total)
-        return Limits(*(Rate(*found) if (found := parse_rate(text)) else None for text in written))
+        return Limits(rate(section.client), rate(section.account), rate(section.total))
 
     rates = settings.rate_limits
     return {
         Attempt.PASSWORD: limits(rates.passwords),
         Attempt.CODE: limits(rates.codes),
         Attempt.MAIL: limits(rates.mails),
+        Attempt.PROVIDER: Limits(rate(rates.providers.client), None, rate(rates.providers.total)),
     }
 
 

@@ -21,6 +21,8 @@ class CookieNames(NamedTuple):
     """Whether "Remember me" was ticked last time."""
     bounce: str
     """Counts redirects between gate and sign-in page."""
+    sso: str
+    """Binds sign-ins at identity providers to this browser."""
     secure: bool
 
     @classmethod
@@ -34,12 +36,13 @@ class CookieNames(NamedTuple):
             device=host_only + base + "_device",
             remember=host_only + base + "_remember",
             bounce=host_only + base + "_bounce",
+            sso=host_only + base + "_sso",
             secure=secure,
         )
 
     def all_spellings(self) -> frozenset[bytes]:
         """Every name under which one of our cookies could reach the application, prefixed or not."""
-        plain = {name.removeprefix("__Host-").removeprefix("__Secure-") for name in self[:5]}
+        plain = {name.removeprefix("__Host-").removeprefix("__Secure-") for name in self[:6]}
         return frozenset(
             (prefix + name).encode("ascii") for name in plain for prefix in ("", "__Host-", "__Secure-")
         )

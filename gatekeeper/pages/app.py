@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Router
 
 from gatekeeper.core.context import Refusal, RequestContext
-from gatekeeper.core.errors import RequestRejected, Undecidable
+from gatekeeper.core.errors import RateLimited, RequestRejected, Undecidable
 from gatekeeper.core.protocols import ASGIApp, Message, Receive, Scope, Send
 from gatekeeper.pages.errors import ErrorPages
 from gatekeeper.pages.routes import make_shared, routes
@@ -82,6 +82,8 @@ def _refusal_for(error: Exception) -> Refusal | None:
     """What an expected exception means to the person; None for one that nobody expected."""
     if isinstance(error, RequestRejected):
         return Refusal(error.status, error.reason)
+    if isinstance(error, RateLimited):
+        return Refusal(429, error.reason, retry_after=error.retry_after)
     if isinstance(error, Undecidable):
         return Refusal(503, error.reason, retry_after=error.retry_after)
     if isinstance(error, HTTPException):

@@ -6,13 +6,20 @@ from starlette.responses import Response
 
 
 def set_cookie(
-    response: Response, name: str, value: str, *, secure: bool, max_age: int | None = None
+    response: Response,
+    name: str,
+    value: str,
+    *,
+    secure: bool,
+    max_age: int | None = None,
+    path: str = "/",
 ) -> None:
     """Add a Set-Cookie; `max_age` in seconds, None for as long as the browser runs.
 
+    Only a cookie for the `path` "/" may have a name that begins with `__Host-`.
     SameSite=Lax, not Strict: a link in a mail leads here, and must find the cookies that are already set.
     """
-    parts = [f"{name}={value}", "Path=/", "HttpOnly", "SameSite=Lax"]
+    parts = [f"{name}={value}", f"Path={path}", "HttpOnly", "SameSite=Lax"]
     if secure:
         parts.append("Secure")
     if max_age is not None:
@@ -20,6 +27,6 @@ def set_cookie(
     response.headers.append("set-cookie", "; ".join(parts))
 
 
-def clear_cookie(response: Response, name: str, *, secure: bool) -> None:
+def clear_cookie(response: Response, name: str, *, secure: bool, path: str = "/") -> None:
     """Make the browser forget the cookie; the attributes must be those it was set with."""
-    set_cookie(response, name, "", secure=secure, max_age=0)
+    set_cookie(response, name, "", secure=secure, max_age=0, path=path)

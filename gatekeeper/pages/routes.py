@@ -27,6 +27,9 @@ from gatekeeper.pages.services import PageServices
 from gatekeeper.pages.session_cookie import BrowserSession
 from gatekeeper.pages.sign_in import SignInPage
 from gatekeeper.pages.sign_out import SignOutPages
+from gatekeeper.pages.sso import SsoPages
+from gatekeeper.pages.sso_buttons import SsoButtons
+from gatekeeper.pages.sso_flows import FlowCookies
 from gatekeeper.pages.static import SESSION_SCRIPT, StaticFiles
 from gatekeeper.pages.templates import TemplateFolders
 from gatekeeper.pages.two_factor_setup import TwoFactorSetupPage
@@ -47,6 +50,7 @@ class Shared(NamedTuple):
     memory: BrowserMemory
     flow: SignInFlow
     words: PasswordWords
+    flows: FlowCookies
 
 
 def make_shared(services: PageServices) -> Shared:
@@ -76,6 +80,7 @@ def make_shared(services: PageServices) -> Shared:
         words=PasswordWords(
             services.locale, least=services.password_min_length, history=services.password_history
         ),
+        flows=FlowCookies(services.secrets, services.cookies, services.clock, services.prefix),
     )
 
 
@@ -85,6 +90,7 @@ def routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         *_sign_in_routes(services, shared),
         *_account_routes(services, shared),
         *_linked_routes(services, shared),
+        *_provider_routes(services, shared),
         Route(
             f"{services.prefix}/static/{SESSION_SCRIPT}", shared.static.serve_session_script, methods=["GET"]
         ),
@@ -103,6 +109,7 @@ def _sign_in_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         guard=guard,
         pages=pages,
         bounces=shared.bounces,
+        buttons=SsoButtons(services.sso.providers, shared.flows, services.locale, prefix),
         can_remember=services.remember_max is not None,
     )
     second_factor = SecondFactorPage(
@@ -121,10 +128,12 @@ def _sign_in_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         guard=guard,
         pages=pages,
         bounces=shared.bounces,
+        providers={entry.provider.name: entry for entry in services.sso.providers},
         prefix=prefix,
     )
     found = [
-        *_form(f"{prefix}/login", sign_in),
+        Route(f"{prefix}/login", sign_in.show, methods=["GET"]),
+        *([Route(f"{prefix}/login", sign_in.submit, methods=["POST"])] if services.local_passwords else []),
         *_form(f"{prefix}/login/2fa", second_factor),
         Route(f"{prefix}/logout", sign_out.ask, methods=["GET"]),
         Route(f"{prefix}/logout", sign_out.do, methods=["POST"]),
@@ -192,13 +201,15 @@ def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
     async def change_password(_request: Request) -> Response:
         return Response(status_code=302, headers={"location": f"{prefix}/password"})
 
-    return [
+    found = [
         *_form(f"{prefix}/2fa/setup", setup),
         Route(f"{prefix}/2fa/saved", setup.saved, methods=["POST"]),
-        *_form(f"{prefix}/password", password),
         *_form(f"{prefix}/account", account),
-        Route(CHANGE_PASSWORD, change_password, methods=["GET"]),
     ]
+    if services.local_passwords:
+        found += _form(f"{prefix}/password", password)
+        found.append(Route(CHANGE_PASSWORD, change_password, methods=["GET"]))
+    return found
 
 
 def _linked_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
@@ -221,12 +232,41 @@ def _linked_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         invitations=services.invitations, guard=guard, pages=pages, words=words, prefix=prefix
     )
     unlock = UnlockPage(unlocks=services.unlocks, guard=guard, pages=pages, prefix=prefix)
+    if not services.local_passwords:  # the others all lead to a password
+        return _form(f"{prefix}/unlock", unlock)
     return [
         *_form(f"{prefix}/setup", administrator),
         *_form(f"{prefix}/forgot", forgot),
         *_form(f"{prefix}/reset", reset),
         *_form(f"{prefix}/invite", invite),
         *_form(f"{prefix}/unlock", unlock),
+    ]
+
+
+def _provider_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
+    sso = services.sso
+    if not sso.providers or sso.federation is None or sso.flows is None:
+        return []
+    pages = SsoPages(
+        providers={entry.provider.name: entry for entry in sso.providers},
+        federation=sso.federation,
+        uses=sso.flows,
+        cookies=shared.flows,
+        second_factors=services.second_factors,
+        holder=shared.holder,
+        memory=shared.memory,
+        flow=shared.flow,
+        pages=shared.pages,
+        audit=services.audit,
+        locale=services.locale,
+        public_url=services.public_origins[0],
+        prefix=services.prefix,
+    )
+    place = f"{services.prefix}/sso/{{name}}"
+    return [
+        Route(place, pages.begin, methods=["GET"]),
+        Route(f"{place}/callback", pages.callback, methods=["GET"]),
+        Route(f"{place}/sign-out", pages.sign_out, methods=["GET"]),
     ]
 
 

@@ -15,6 +15,7 @@ from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.session import EndReason, Session, SessionRecord, UserRecord
 from gatekeeper.core.steps import StepPolicy
 from gatekeeper.pages.i18n import ENGLISH, Locale
+from gatekeeper.pages.sso_services import NO_PROVIDERS, ProviderServices
 
 
 class PasswordSignIn(Protocol):
@@ -37,7 +38,14 @@ class Sessions(Protocol):
     """`sessions.manager.SessionManager`, as much of it as the pages need. Raises StoreUnavailable."""
 
     async def start(
-        self, user_id: int, *, methods: str, remembered: bool, client: str, user_agent: str
+        self,
+        user_id: int,
+        *,
+        methods: str,
+        remembered: bool,
+        client: str,
+        user_agent: str,
+        second_factor: bool = False,
     ) -> tuple[Session, str]: ...
 
     async def step_up(
@@ -264,6 +272,10 @@ class PageServices:
     report: Callable[[BaseException, str], None]
     """Logs an unexpected exception, or the cause of a 503 (`Undecidable`), with the request's id."""
     clock: Clock
+    sso: ProviderServices = NO_PROVIDERS
+    """Identity providers that people may sign in with."""
+    local_passwords: bool = True
+    """False when people sign in at identity providers alone: nothing about passwords is shown or accepted."""
     policy: StepPolicy = field(default_factory=StepPolicy)
     """What makes `Session.step`, for saying why a step is asked for."""
     remember_max: float | None = None

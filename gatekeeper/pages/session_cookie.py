@@ -33,7 +33,13 @@ class BrowserSession:
         self._remember_max = remember_max
 
     async def begin(
-        self, request: Request, user: UserRecord, *, methods: str, remembered: bool = False
+        self,
+        request: Request,
+        user: UserRecord,
+        *,
+        methods: str,
+        remembered: bool = False,
+        second_factor: bool = False,
     ) -> Held:
         """A new session with a new id; the one that the browser held before is over. ASVS 5.0 V7.2.4.
 
@@ -49,6 +55,7 @@ class BrowserSession:
             remembered=remembered and self._remember_max is not None,
             client=client_of(request),
             user_agent=user_agent_of(request),
+            second_factor=second_factor,
         )
         return Held(session, value)
 

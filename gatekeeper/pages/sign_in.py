@@ -17,6 +17,7 @@ from gatekeeper.pages.form_guard import FormGuard, client_of
 from gatekeeper.pages.page import Pages, context_of, see_other
 from gatekeeper.pages.services import PasswordSignIn, SecondFactors
 from gatekeeper.pages.session_cookie import BrowserSession
+from gatekeeper.pages.sso_buttons import SsoButtons
 from gatekeeper.pages.trouble import TROUBLE, trouble_of
 from gatekeeper.sessions.errors import SessionOver
 
@@ -55,6 +56,7 @@ class SignInPage:
         guard: FormGuard,
         pages: Pages,
         bounces: Bounces,
+        buttons: SsoButtons,
         can_remember: bool,
     ) -> None:
         self._sign_in = sign_in
@@ -65,6 +67,7 @@ class SignInPage:
         self._guard = guard
         self._pages = pages
         self._bounces = bounces
+        self._buttons = buttons
         self._can_remember = can_remember
 
     async def show(self, request: Request) -> Response:
@@ -143,4 +146,12 @@ class SignInPage:
     def _page(
         self, request: Request, view: View, *, status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
-        return self._pages.answer(request, "login.html", status=status, headers=headers, view=view)
+        return self._pages.answer(
+            request,
+            "login.html",
+            status=status,
+            headers=headers,
+            view=view,
+            buttons=self._buttons.buttons(view.next),
+            trouble=self._buttons.help(request),
+        )

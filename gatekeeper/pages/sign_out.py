@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -9,11 +10,13 @@ from starlette.responses import Response
 
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.returns import safe_return
+from gatekeeper.core.session import Session
 from gatekeeper.pages.bounce import Bounces
 from gatekeeper.pages.form_guard import FormGuard, client_of
 from gatekeeper.pages.page import Pages, context_of, see_other
 from gatekeeper.pages.services import Audit
 from gatekeeper.pages.session_cookie import BrowserSession
+from gatekeeper.pages.sso_services import IDP, SignInProvider
 
 
 class SignOutPages:
@@ -27,6 +30,7 @@ class SignOutPages:
         guard: FormGuard,
         pages: Pages,
         bounces: Bounces,
+        providers: Mapping[str, SignInProvider],
         prefix: str,
     ) -> None:
         self._sessions = sessions
@@ -34,6 +38,7 @@ class SignOutPages:
         self._guard = guard
         self._pages = pages
         self._bounces = bounces
+        self._providers = providers
         self._prefix = prefix
 
     async def ask(self, request: Request) -> Response:
@@ -65,7 +70,7 @@ class SignOutPages:
             address = safe_return(posted.field("next") or "/", self._prefix)
             response = see_other(f"{self._prefix}/login?next={quote(address, safe='/')}")
         else:
-            response = see_other(f"{self._prefix}/signed-out")
+            response = see_other(f"{self._prefix}/signed-out{self._from(session)}")
         await self._sessions.end(request, response)
         self._bounces.forget(response)
         # The application's pages may be in the HTTP and back/forward caches of a shared computer.
@@ -86,4 +91,22 @@ class SignOutPages:
         session = context_of(request).session
         if session is not None and session.complete:
             return see_other(f"{self._prefix}/logout")
-        return self._pages.answer(request, "signed-out.html")
+        entry = self._providers.get(request.query_params.get("from", ""))
+        there = entry is not None and entry.sign_out
+        return self._pages.answer(
+            request,
+            "signed-out.html",
+            provider=entry.provider.label if entry is not None and there else "",
+            there=f"{self._prefix}/sso/{entry.provider.name}/sign-out" if entry is not None and there else "",
+        )
+
+    def _from(self, session: Session | None) -> str:
+        """The provider that vouched for the person, where signing out goes on to it.
+
+        Not at once: `form-action 'self'` also holds for where a form's redirects lead.
+        """
+        methods = session.record.methods.split() if session is not None else []
+        for name, entry in self._providers.items():
+            if entry.sign_out and IDP + name in methods:
+                return f"?from={name}"
+        return ""

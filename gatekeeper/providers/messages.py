@@ -49,6 +49,39 @@ MESSAGES: dict[str, Message] = {
         "switch "
         "provisioning on",
     ),
+    "other_person": Message(
+        403,
+        N_("This account belongs to somebody else"),
+        N_(
+            "The account of your name was first used by another person of {provider}. "
+            "Please ask your administrator."
+        ),
+        "the name was given to another person, or the person was made anew at the provider. When the account "
+        "is really to be theirs: `gatekeeper user unlink LOGIN --provider NAME`",
+    ),
+    "disabled": Message(
+        403,
+        N_("Your account is disabled"),
+        N_("You signed in with {provider}, but your account here is switched off. Ask your administrator."),
+        "nothing, when it is meant to be; else `gatekeeper user enable LOGIN`",
+    ),
+    "locked": Message(
+        403,
+        N_("Your account is locked"),
+        N_(
+            "Your account here is locked after too many failed attempts. Follow the e-mail that you got "
+            "about it, or ask your administrator."
+        ),
+        "too many wrong passwords or codes: `gatekeeper user unlock LOGIN`, or wait as lockout.unlock_after "
+        "says",
+    ),
+    "no_role": Message(
+        403,
+        N_("You have no role here"),
+        N_("You signed in with {provider}, but nobody has given you a role here. Ask your administrator."),
+        "no account was made, because none of the person's groups and app roles is in the role mapping: add "
+        "the person to one of them, or map another one",
+    ),
     "groups_overage": Message(
         403,
         N_("Your rights could not be read"),

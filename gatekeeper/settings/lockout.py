@@ -131,6 +131,16 @@ class MailRates(Section):
     """In all."""
 
 
+class ProviderRates(Section):
+    """Ways back from an identity provider."""
+
+    client: RateText = "50/5m"
+    """From one IPv4 address or one IPv6 /64."""
+
+    total: RateText = "600/1m"
+    """In all."""
+
+
 class RateLimitsSettings(Section):
     """How often something may be tried; more is answered 429."""
 
@@ -142,3 +152,6 @@ class RateLimitsSettings(Section):
 
     mails: MailRates = MailRates()
     """Mails that somebody asks for who is not signed in."""
+
+    providers: ProviderRates = ProviderRates()
+    """Ways back from an identity provider, each of which is asked for there."""

@@ -87,6 +87,13 @@ if (fragment.length > 1) {
   for (const input of document.querySelectorAll("input[data-keep-fragment]")) {
     if (!input.value.includes("#")) input.value += fragment;
   }
+  for (const link of document.querySelectorAll("a[data-keep-fragment]")) {
+    const address = new URL(link.href);
+    const next = address.searchParams.get("next") ?? "/";
+    if (next.includes("#")) continue;
+    address.searchParams.set("next", next + fragment);
+    link.href = address.href;
+  }
   // The code of a one-time link is taken out of the address, then nobody need see it.
   for (const part of document.querySelectorAll("[data-from-fragment]")) {
     const input = document.getElementById(part.dataset.fromFragment);

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import httpx
 
 from gatekeeper.accounts.errors import AccountError, InvalidCode, InvalidCredentials
+from gatekeeper.accounts.federation import FederationRefused
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.audit.history import HistoryEvent
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
@@ -27,6 +28,8 @@ from gatekeeper.factors import qr
 from gatekeeper.pages.app import make_pages
 from gatekeeper.pages.i18n import ENGLISH, Locale
 from gatekeeper.pages.services import Branding, PageServices, Slide
+from gatekeeper.pages.sso_services import ProviderServices, SignInProvider
+from gatekeeper.providers.protocol import Claims
 from gatekeeper.sessions.errors import SessionOver
 
 ORIGIN = "https://gate.example.com"
@@ -114,7 +117,14 @@ class FakeSessions:
         self._number = 0
 
     async def start(
-        self, user_id: int, *, methods: str, remembered: bool, client: str, user_agent: str
+        self,
+        user_id: int,
+        *,
+        methods: str,
+        remembered: bool,
+        client: str,
+        user_agent: str,
+        second_factor: bool = False,
     ) -> tuple[Session, str]:
         if self.fails_with is not None:
             raise self.fails_with
@@ -128,7 +138,7 @@ class FakeSessions:
             remembered=remembered,
             methods=methods,
             first_factor_at=now,
-            second_factor_at=0.0,
+            second_factor_at=now if second_factor else 0.0,
             client=client,
             user_agent=user_agent,
         )
@@ -349,6 +359,43 @@ class FakeLinks(FakePasswords):
         return user
 
 
+class FakeFederation:
+    """Finds people by their login alone; `fails_with` is raised instead."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self.accounts = accounts
+        self.fails_with: Exception | None = None
+        self.asked: list[tuple[Claims, str | None]] = []
+
+    async def sign_in(
+        self, claims: Claims, *, device: str | None, client: str, request_id: str
+    ) -> UserRecord:
+        self.asked.append((claims, device))
+        if self.fails_with is not None:
+            raise self.fails_with
+        for user in self.accounts.by_id.values():
+            if user.login == claims.login:
+                return user
+        raise FederationRefused(reason="unknown_user")
+
+
+class FakeProviderFlows:
+    """Each state once."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+        self.fails_with: Exception | None = None
+
+    async def use(
+        self, state: str, *, provider: str, expires_at: float, client: str, request_id: str
+    ) -> bool:
+        if self.fails_with is not None:
+            raise self.fails_with
+        first = state not in self.used
+        self.used.add(state)
+        return first
+
+
 class FakeWelcomes:
     def __init__(self, accounts: FakeAccounts) -> None:
         self.accounts = accounts
@@ -438,6 +485,8 @@ class House:
     secrets: tuple[str, ...] = (SECRET,)
     prefix: str = "/_gate"
     templates_dir: Path | None = None
+    providers: Sequence[SignInProvider] = ()
+    local_passwords: bool = True
     refusals: dict[str, Refusal] = field(default_factory=dict)
     """By path: what the gate wants shown instead of it."""
     unreadable: bool = False
@@ -448,6 +497,8 @@ class House:
     second_factors: FakeSecondFactors = field(init=False)
     passwords: FakePasswords = field(init=False)
     links: FakeLinks = field(init=False)
+    federation: FakeFederation = field(init=False)
+    flows: FakeProviderFlows = field(init=False)
 
     def __post_init__(self) -> None:
         self.sign_in = FakeSignIn(self.accounts)
@@ -455,6 +506,8 @@ class House:
         self.second_factors = FakeSecondFactors(self.accounts)
         self.passwords = FakePasswords(self.accounts)
         self.links = FakeLinks(self.accounts)
+        self.federation = FakeFederation(self.accounts)
+        self.flows = FakeProviderFlows()
         self.pages = make_pages(self.services())
 
     def services(self) -> PageServices:
@@ -471,6 +524,8 @@ class House:
             welcomes=FakeWelcomes(self.accounts),
             history=FakeHistory(),
             qr=qr.svg,
+            sso=ProviderServices(self.providers, self.federation, self.flows),
+            local_passwords=self.local_passwords,
             policy=self.policy,
             remember_max=self.remember_max,
             slides=self.slides,
