@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc
+from gatekeeper.settings.providers import MicrosoftSettings
 from gatekeeper.settings.secrets import open_to_others, present
 
 PICTURE_TYPES = {
@@ -37,6 +38,11 @@ def file_problems(settings: Settings, *, serving: bool = True) -> dict[Loc, str]
         and settings.mail.smtp.ca_file is not None
     ):
         _check_authority(settings.mail.smtp.ca_file, ("mail", "smtp", "ca_file"), problems)
+    if settings.microsoft is not None:
+        _check_microsoft(settings.microsoft, problems)
+    for index, provider in enumerate(settings.oidc):
+        if provider.ca_file is not None:
+            _check_authority(provider.ca_file, ("oidc", index, "ca_file"), problems)
     if settings.branding.logo_file is not None:
         complaint = _bad_picture(settings.branding.logo_file, MAX_LOGO_BYTES, "every sign-in page carries it")
         if complaint:
@@ -89,22 +95,37 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _check_tls(cert_file: Path, key_file: Path, problems: dict[Loc, str]) -> None:
-    for key, path in (("cert_file", cert_file), ("key_file", key_file)):
-        if complaint := _unreadable(path):
-            problems["tls", key] = complaint
-    if problems:
+def _check_microsoft(microsoft: MicrosoftSettings, problems: dict[Loc, str]) -> None:
+    if microsoft.ca_file is not None:
+        _check_authority(microsoft.ca_file, ("microsoft", "ca_file"), problems)
+    pair = microsoft.certificate
+    if pair is None:
         return
+    for key, complaint in _bad_pair(pair.cert_file, pair.key_file).items():
+        problems["microsoft", "certificate", key] = complaint
+
+
+def _bad_pair(cert_file: Path, key_file: Path) -> dict[str, str]:
+    """What is wrong with a certificate and its private key, by the key that names each."""
+    pair = {"cert_file": cert_file, "key_file": key_file}
+    found = {key: complaint for key, path in pair.items() if (complaint := _unreadable(path))}
+    if found:
+        return found
     if complaint := open_to_others(key_file, key_file.stat()):
-        problems["tls", "key_file"] = complaint
-        return
+        return {"key_file": complaint}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         # The callback keeps OpenSSL from asking on the terminal.
         context.load_cert_chain(cert_file, key_file, password=lambda: "")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
-        problems["tls", "cert_file"] = f"certificate and key cannot be used: {reason}"
+        return {"cert_file": f"certificate and key cannot be used: {reason}"}
+    return {}
+
+
+def _check_tls(cert_file: Path, key_file: Path, problems: dict[Loc, str]) -> None:
+    for key, complaint in _bad_pair(cert_file, key_file).items():
+        problems["tls", key] = complaint
 
 
 def _check_authority(ca_file: Path, loc: Loc, problems: dict[Loc, str]) -> None:

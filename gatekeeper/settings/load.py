@@ -15,11 +15,12 @@ from gatekeeper.settings.files import file_problems
 from gatekeeper.settings.mail import MailSettings, with_password
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc, Problem, SettingsError
+from gatekeeper.settings.providers import MicrosoftSettings, OidcSettings, with_client_secret
 from gatekeeper.settings.secrets import open_to_others, own_secret, present, read_secret_file, weakness
 from gatekeeper.settings.validation import locate, validate
 
-_SECRETS: tuple[Loc, ...] = (("secret",), ("mail", "smtp", "password"))
-"""Keys that a file open to others must not have."""
+_SECRETS: tuple[Loc, ...] = (("secret",), ("mail", "smtp", "password"), ("microsoft", "client_secret"))
+"""Keys that a file open to others must not have, beside those in lists."""
 
 
 def load_settings(
@@ -40,7 +41,9 @@ def load_settings(
     raw, status = _read(path)
     document = read_document(raw, str(path))
     extra: dict[Loc, str] = {}
-    for loc in _SECRETS:
+    listed = document.data.get("oidc")
+    count = len(listed) if isinstance(listed, list) else 0
+    for loc in (*_SECRETS, *(("oidc", index, "client_secret") for index in range(count))):
         if _stands_in(document.data, loc) and (complaint := open_to_others(path, status)):
             extra[loc] = f"a secret stands in here, but {complaint}"
     return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream, serving)
@@ -57,6 +60,9 @@ def make_settings(
 def _stands_in(data: Mapping[str, Any], loc: Loc) -> bool:
     here: Any = data
     for key in loc:
+        if isinstance(key, int):
+            here = here[key]
+            continue
         if not isinstance(here, Mapping) or key not in here:
             return False
         here = here[key]
@@ -91,11 +97,18 @@ def _finish(
     settings = validate(document, base)
     late: dict[Loc, str] = file_problems(settings, serving=serving)
     mail = _mail(settings, late)
+    microsoft, oidc = _providers(settings, late)
     found = _secrets(settings, late, create=create and not late)
     if late:
         raise SettingsError(locate(document, loc, message) for loc, message in late.items())
     return settings.model_copy(
-        update={"secret": tuple(map(SecretStr, found)), "secret_file": (), "mail": mail}
+        update={
+            "secret": tuple(map(SecretStr, found)),
+            "secret_file": (),
+            "mail": mail,
+            "microsoft": microsoft,
+            "oidc": oidc,
+        }
     )
 
 
@@ -107,6 +120,23 @@ def _mail(settings: Settings, problems: dict[Loc, str]) -> MailSettings | None:
     except ValueError as error:
         problems["mail", "smtp", "password_file"] = str(error)
         return settings.mail
+
+
+def _providers(
+    settings: Settings, problems: dict[Loc, str]
+) -> tuple[MicrosoftSettings | None, tuple[OidcSettings, ...]]:
+    microsoft, oidc = settings.microsoft, list(settings.oidc)
+    if microsoft is not None:
+        try:
+            microsoft = with_client_secret(microsoft)
+        except ValueError as error:
+            problems["microsoft", "client_secret_file"] = str(error)
+    for index, provider in enumerate(oidc):
+        try:
+            oidc[index] = with_client_secret(provider)
+        except ValueError as error:
+            problems["oidc", index, "client_secret_file"] = str(error)
+    return microsoft, tuple(oidc)
 
 
 def _secrets(settings: Settings, problems: dict[Loc, str], *, create: bool) -> list[str]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, StrictInt, model_validator
 
 from gatekeeper.settings.addresses import HostPort, parse_host
 from gatekeeper.settings.base import FilePath, Misfit, Section
-from gatekeeper.settings.secrets import open_to_others
+from gatekeeper.settings.secrets import read_line
 from gatekeeper.settings.units import duration
 
 _ADDRESS = re.compile(r"[^\s@,;:<>()\[\]\\\"]{1,64}@[^\s@,;:<>()\[\]\\\"]{1,255}")
 _NAMED = re.compile(r"(?P<name>[^<>\"]*?)\s*<(?P<address>[^<>]*)>")
 _PORTS = {"tls": 465, "starttls": 587, "none": 25}
-_MAX_PASSWORD_BYTES = 1024
 
 
 def split_mailbox(text: str) -> tuple[str, str]:
@@ -120,27 +116,6 @@ def with_password(mail: MailSettings) -> MailSettings:
     smtp = mail.smtp
     if smtp is None or smtp.password_file is None:
         return mail
-    password = SecretStr(_read_password(smtp.password_file))
+    password = SecretStr(read_line(smtp.password_file))
     smtp = smtp.model_copy(update={"password": password, "password_file": None})
     return mail.model_copy(update={"smtp": smtp})
-
-
-def _read_password(path: Path) -> str:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path} is not a file")
-        if complaint := open_to_others(path, status):
-            raise ValueError(complaint)
-        raw = file.read(_MAX_PASSWORD_BYTES + 1)
-    try:
-        text = raw.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text") from None
-    if not text or len(raw) > _MAX_PASSWORD_BYTES or not text.isprintable():
-        raise ValueError(f"{path} must hold one line of at most {_MAX_PASSWORD_BYTES} bytes")
-    return text

@@ -33,6 +33,7 @@ from gatekeeper.settings.lockout import LockoutSettings, RateLimitsSettings
 from gatekeeper.settings.mail import MailSettings
 from gatekeeper.settings.names import check_prefix
 from gatekeeper.settings.password import PasswordSettings
+from gatekeeper.settings.providers import MicrosoftSettings, OidcSettings, unique_names
 from gatekeeper.settings.rules import Rule, check_fits
 from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
 from gatekeeper.settings.session import SessionSettings
@@ -126,6 +127,12 @@ class Settings(Section):
 
     mail: MailSettings | None = None
     """Who mails come from and how they leave. Without it there are no invitations and no recovery by mail."""
+
+    microsoft: MicrosoftSettings | None = None
+    """Sign-in with Microsoft Entra ID, beside the local accounts."""
+
+    oidc: tuple[OidcSettings, ...] = ()
+    """Sign-in with OpenID Connect providers, beside the local accounts."""
 
     limits: LimitsSettings = LimitsSettings()
     """What a client may cost."""
@@ -241,6 +248,11 @@ class Settings(Section):
         if value and info.data.get("secret"):
             raise ValueError("is given as well as secret: keep one of the two")
         return value
+
+    @field_validator("oidc")
+    @classmethod
+    def _providers_once(cls, value: tuple[OidcSettings, ...]) -> tuple[OidcSettings, ...]:
+        return unique_names(value)
 
     @field_validator("rules")
     @classmethod

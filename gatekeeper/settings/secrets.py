@@ -12,6 +12,7 @@ LEAST_CHARACTERS = 32
 _LEAST_DISTINCT = 10
 _EXAMPLES = ("changeme", "change-me", "change_me", "example", "secretsecret", "password")
 _MAX_BYTES = 4096
+_MAX_LINE_BYTES = 1024
 
 
 def weakness(secret: str) -> str | None:
@@ -25,6 +26,32 @@ def weakness(secret: str) -> str | None:
 
 def read_secret_file(path: Path) -> str:
     """The one line in `path`. `ValueError` (never with the content) when it is weak or open to others."""
+    raw = read_private(path, _MAX_BYTES + 1)
+    try:
+        text = raw.decode().strip()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text: write the secret as hex or base64") from None
+    if len(raw) > _MAX_BYTES or not text.isprintable():
+        raise ValueError(f"{path} must hold one line of at most {_MAX_BYTES} bytes")
+    if complaint := weakness(text):
+        raise ValueError(f"{path} {complaint}")
+    return text
+
+
+def read_line(path: Path) -> str:
+    """The one line in `path`, a password that somebody else chose. `ValueError` (never with the content)."""
+    raw = read_private(path, _MAX_LINE_BYTES + 1)
+    try:
+        text = raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text") from None
+    if not text or len(raw) > _MAX_LINE_BYTES or not text.isprintable():
+        raise ValueError(f"{path} must hold one line of at most {_MAX_LINE_BYTES} bytes")
+    return text
+
+
+def read_private(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a file that nobody else can read. `ValueError` (never with the content)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -35,16 +62,7 @@ def read_secret_file(path: Path) -> str:
             raise ValueError(f"{path} is not a file")
         if complaint := open_to_others(path, status):
             raise ValueError(complaint)
-        raw = file.read(_MAX_BYTES + 1)
-    try:
-        text = raw.decode().strip()
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text: write the secret as hex or base64") from None
-    if len(raw) > _MAX_BYTES or not text.isprintable():
-        raise ValueError(f"{path} must hold one line of at most {_MAX_BYTES} bytes")
-    if complaint := weakness(text):
-        raise ValueError(f"{path} {complaint}")
-    return text
+        return file.read(most)
 
 
 def open_to_others(path: Path, status: os.stat_result) -> str | None:

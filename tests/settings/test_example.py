@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from gatekeeper.settings import load_settings, make_settings
+from gatekeeper.settings.base import Section
 from gatekeeper.settings.document import read_document
 from gatekeeper.settings.keys import key_paths
+from gatekeeper.settings.providers import MicrosoftSettings, OidcSettings
 from gatekeeper.settings.rules import Access, Rule
 from tests.settings.helpers import NEEDED
 
@@ -46,7 +48,7 @@ def commented_defaults() -> Iterator[tuple[tuple[str, ...], Any]]:
         ):
             above -= 1
         in_force = not lines[line].lstrip().startswith("#")
-        if in_force or "example" in " ".join(lines[above:line]) or path[0] in ("tls", "mail"):
+        if in_force or "example" in " ".join(lines[above:line]) or path[0] in ("tls", "mail", "microsoft"):
             continue
         value: Any = document.data
         for key in path:
@@ -64,6 +66,8 @@ def test_every_key_is_in_the_example_and_every_key_in_the_example_exists() -> No
     document = read_document(everything_uncommented().encode(), "example")
     assert document.problems == {}
     assert sorted(keys_in(document.data)) == sorted(key_paths())
+    in_oidc = {key for provider in document.data["oidc"] for key in provider}
+    assert in_oidc <= set(OidcSettings.model_fields)
     in_rules = {key for rule in document.data["rules"] for key in rule}
     assert in_rules == set(Rule.model_fields)
     in_allow = {
@@ -86,12 +90,20 @@ def test_what_the_example_calls_a_default_is_one() -> None:
         assert make_settings(data, create=False) == untouched, f"{'.'.join(path)}: {value} is not the default"
 
 
+@pytest.mark.parametrize("section", [OidcSettings, MicrosoftSettings])
+def test_every_key_of_a_provider_is_described(section: type[Section]) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    described = text.split("# Sign-in with OpenID")[section is OidcSettings]
+    for key in section.written_keys():
+        assert re.search(rf"^#   (\w+, )?{key}\b", described, re.MULTILINE), key
+
+
 @pytest.mark.parametrize("path", list(key_paths()), ids=".".join)
 def test_every_key_is_described(path: tuple[str, ...]) -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     document = read_document(everything_uncommented().encode(), "example")
     line = document.keys[path].line - 1
-    if path[0] in ("tls", "mail") or path in {
+    if path[0] in ("tls", "mail", "microsoft") or path in {
         ("session",),
         ("password",),
         ("branding",),
