@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator, Iterable
 
 import structlog
 
-from gatekeeper.build.forward_auth import no_application
+from gatekeeper.build.applications import open_applications
 from gatekeeper.build.gate import make_access_log, make_gate
 from gatekeeper.build.mail import make_sender
 from gatekeeper.build.report import task_failed
 from gatekeeper.build.services import Services
-from gatekeeper.build.session_script import make_session_script
-from gatekeeper.build.upstream import make_upstream
 from gatekeeper.core.clock import Clock, SteadyClock
 from gatekeeper.core.errors import GatekeeperError
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
@@ -28,14 +26,16 @@ log = structlog.get_logger("gatekeeper")
 class Gatekeeper:
     """The gate around `app` as an ASGI application, in any ASGI server.
 
-    Without `app`, `settings.upstream` is protected; with `upstream: none` there are only Gatekeeper's own
-    pages and its answers to other proxies. Services are made when the server sends lifespan.startup; the
-    application's own lifespan runs inside ours. Raises ValueError when there is neither an application nor
-    an upstream.
+    Without `app`, what `settings.upstream` names is protected; with `none` there are only Gatekeeper's own
+    pages and its answers to other proxies. With `app`, it is the only application, or, where `upstream` is a
+    list, answers for those in it that have no address (`url` left out, or none).
+
+    Services are made when the server sends lifespan.startup; the application's own lifespan runs inside
+    ours. Raises ValueError when there is neither an application nor an upstream.
     """
 
     def __init__(self, app: ASGIApp | None, settings: Settings, *, clock: Clock | None = None) -> None:
-        if app is None and settings.upstream is None and not settings.forward_auth_only:
+        if app is None and not all(application.url for application in settings.applications):
             raise ValueError("upstream: is missing: there is no application to protect")
         self.settings = settings
         self._app = app
@@ -75,21 +75,11 @@ class Gatekeeper:
             )
             if sender is not None:
                 await stack.enter_async_context(sender.running())
-            app = self._app
-            if app is None and settings.forward_auth_only:
-                app = no_application
-            elif app is None:
-                upstream = make_upstream(settings)
-                stack.push_async_callback(upstream.aclose)
-                app = upstream
-                if settings.upstream is not None and settings.upstream.session_script:
-                    script = make_session_script(upstream, settings)
-                    stack.push_async_callback(script.aclose)
-                    app = script
+            behind = open_applications(settings, self._app, stack)
             access = make_access_log(settings, self._clock)
             if access is not None:
                 stack.callback(access.flush)
-            gate = make_gate(app, settings, services, self._clock, access, app_watches=self._app is None)
+            gate = make_gate(behind, settings, services, self._clock, access)
             tasks = TaskKeeper(task_failed)
             tasks.start(gate.run(), name="gate")
             tasks.start(services.expiry.run(), name="reminders of expiring passwords")

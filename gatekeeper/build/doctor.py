@@ -46,8 +46,10 @@ def make_checks(settings: Settings, config: Path, *, clock: Clock, descriptors: 
     generated = own if present(own) and read_secret_file(own) in secrets else None
     others: dict[str, Ask] = {"public_url": _asker(settings.public_url, settings.prefix + "/healthz")}
     upstream = _upstream(settings, clock)
-    if settings.upstream is not None:
-        others["the application"] = _asker(settings.upstream.url, "/", settings.upstream.ca_file)
+    for application in settings.applications:
+        if application.forwards:
+            name = application.name or "the application"
+            others[name] = _asker(application.url, "/", application.ca_file)
     return [
         ConfigurationCheck(str(config), remarks(settings)),
         DataDirCheck(settings.data_dir),
@@ -96,19 +98,21 @@ def _mail(settings: Settings) -> Check:
 
 
 def _upstream(settings: Settings, clock: Clock) -> list[Check]:
-    upstream = settings.upstream
-    if upstream is None:
-        return []
-    origin = Origin.parse(upstream.url)
-    return [
-        UpstreamCheck(
-            origin,
-            host=settings.public_host if upstream.host == "keep" else origin.authority,
-            timeout=min(_PATIENCE, upstream.connect_timeout + upstream.response_timeout),
-            clock=clock,
-            ssl_context=make_ssl_context(upstream.ca_file) if origin.tls else None,
+    found: list[Check] = []
+    for upstream in settings.applications:
+        if not upstream.forwards:
+            continue
+        origin = Origin.parse(upstream.url)
+        found.append(
+            UpstreamCheck(
+                origin,
+                host=settings.places(upstream)[0].host if upstream.host == "keep" else origin.authority,
+                timeout=min(_PATIENCE, upstream.connect_timeout + upstream.response_timeout),
+                clock=clock,
+                ssl_context=make_ssl_context(upstream.ca_file) if origin.tls else None,
+            )
         )
-    ]
+    return found
 
 
 def _asker(url: str, target: str, ca_file: Path | None = None) -> Ask:
@@ -119,7 +123,7 @@ def _asker(url: str, target: str, ca_file: Path | None = None) -> Ask:
 
 def _descriptors(settings: Settings, descriptors: int) -> Check:
     wanted = settings.limits.connections
-    upstream = settings.upstream.max_connections if settings.upstream is not None else 0
+    upstream = settings.upstream_connections
     try:
         fitted = fit_to_descriptors(ServerLimits(connections=wanted), descriptors, upstream=upstream)
     except ValueError:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from gatekeeper import __version__
 from gatekeeper.assertions.endpoint import make_key_set
-from gatekeeper.build.forward_auth import make_forward_auth, no_application, pages_only
+from gatekeeper.build.applications import NOTHING, Behind, make_applications
+from gatekeeper.build.forward_auth import make_forward_auth, pages_only
 from gatekeeper.build.pages import make_page_app
 from gatekeeper.build.report import report_error
 from gatekeeper.build.services import Services
-from gatekeeper.build.values import make_audience, make_cookie_names, make_rules, make_secrets
+from gatekeeper.build.values import make_cookie_names, make_public_origins, make_secrets
 from gatekeeper.core import probe
-from gatekeeper.core.applications import Application, Applications, Place
 from gatekeeper.core.clock import Clock
-from gatekeeper.core.headers import RequestHeaders
 from gatekeeper.core.hosts import OurHosts, TrustedProxies
-from gatekeeper.core.origins import origin_of
-from gatekeeper.core.policy import (
-    compile_glob,
-)
-from gatekeeper.core.protocols import ASGIApp
 from gatekeeper.core.secretbox import SecretBox
-from gatekeeper.core.target import Leniency
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.probe import Probe
 from gatekeeper.gate.shell import Gate
@@ -31,66 +24,32 @@ from gatekeeper.settings import Settings
 from gatekeeper.telemetry.access import AccessLog
 from gatekeeper.telemetry.health import healthz, make_readyz
 from gatekeeper.telemetry.logs import resolve_format
-from gatekeeper.upstream.session_script import SessionScript
 
 WRITES_SUSPECT = 10.0
 """Seconds after a failed write for which nobody new should be sent here."""
 
 
-def make_gate_config(
-    settings: Settings, app: ASGIApp = no_application, *, app_watches: bool = False
-) -> GateConfig:
-    """What the hot path needs, precomputed."""
-    upstream, cookies, policy = settings.upstream, make_cookie_names(settings), make_rules(settings)
-    leniency = Leniency()
-    if upstream is not None:
-        leniency = Leniency.of(frozenset(upstream.allow_in_path), case_insensitive=upstream.case_insensitive)
+def make_gate_config(settings: Settings, behind: Sequence[Behind] | None = None) -> GateConfig:
+    """What the hot path needs, precomputed. `behind` has what answers for each of `settings.applications`;
+    None: nothing does, and questions are answered alone."""
     scheme = settings.public_scheme
-    application = Application(
-        policy=policy,
-        leniency=leniency,
-        request_headers=RequestHeaders(
-            identity_names=settings.identity.headers.values(),
-            own_cookies=cookies.all_spellings(),
-            scheme=scheme,
-            drop_overrides=policy.uses_methods,
-        ),
-        app=app,
-        app_watches=app_watches,
-        audience=make_audience(settings),
-        background_paths=tuple(
-            compile_glob(path, case_insensitive=leniency.case_insensitive)
-            for path in settings.session.background_paths
-        ),
-        scripted=_scripted(app, settings),
-    )
-    hosts = OurHosts([settings.public_host], scheme)
     return GateConfig(
         prefix=settings.prefix,
         scheme=scheme,
-        hosts=hosts,
-        public_origins=frozenset([origin_of(settings.public_url)]),
+        hosts=OurHosts(settings.hosts, scheme),
+        public_origins=frozenset(make_public_origins(settings)),
         proxies=TrustedProxies(settings.proxy_networks, trust_unix=settings.trust_unix),
-        cookies=cookies,
-        applications=Applications([Place(settings.public_host, "/", application)]),
+        cookies=make_cookie_names(settings),
+        applications=make_applications(settings, behind or [NOTHING] * len(settings.applications)),
     )
 
 
-def _scripted(app: ASGIApp, settings: Settings) -> Callable[[], bool] | None:
-    """Pages without the script mean people whose activity nobody reports, until they would be idle anyway."""
-    if not isinstance(app, SessionScript):
-        return None
-    return lambda: not app.absent_within(settings.session.idle_timeout)
-
-
 def make_gate(
-    app: ASGIApp,
+    behind: Sequence[Behind],
     settings: Settings,
     services: Services,
     clock: Clock,
     access: AccessLog | None,
-    *,
-    app_watches: bool,
 ) -> Gate:
     async def sessions_healthy() -> bool:
         return services.sessions.healthy(clock())
@@ -98,7 +57,7 @@ def make_gate(
     async def database_writable() -> bool:
         return not services.db.write_failed_within(WRITES_SUSPECT)
 
-    config = make_gate_config(settings, app, app_watches=app_watches)
+    config = make_gate_config(settings, behind)
     pages = make_page_app(
         settings,
         services,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from gatekeeper.accounts.welcome import Welcomes
 from gatekeeper.audit.history import SignInHistory
 from gatekeeper.build.passwords import make_step_policy
+from gatekeeper.build.values import make_public_origins
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.cookies import CookieNames
-from gatekeeper.core.origins import origin_of
 from gatekeeper.core.protocols import ASGIApp
 from gatekeeper.factors import qr
 from gatekeeper.pages.app import make_pages
@@ -71,7 +71,7 @@ def make_page_app(
             qr=qr.svg,
             secrets=secrets,
             cookies=cookies,
-            public_origins=[origin_of(settings.public_url)],
+            public_origins=make_public_origins(settings),
             report=lambda error, request_id: report(request_id, error),
             clock=clock,
             policy=make_step_policy(settings),

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import structlog
 
 from gatekeeper.build.report import task_failed
-from gatekeeper.core.origins import origin_of
 from gatekeeper.core.protocols import ASGIApp
 from gatekeeper.pages.static import session_script_url
 from gatekeeper.pages.templates import TemplateFolders
 from gatekeeper.settings import Settings
+from gatekeeper.settings.upstream import UpstreamSettings
 from gatekeeper.upstream.csp import Addresses
 from gatekeeper.upstream.session_script import ScriptTag, SessionScript
 
@@ -27,19 +27,18 @@ _ADVICE = {
 }
 
 
-def make_session_script(app: ASGIApp, settings: Settings) -> SessionScript:
+def make_session_script(app: ASGIApp, settings: Settings, application: UpstreamSettings) -> SessionScript:
     """`app` with the script in its pages. Raises FileNotFoundError."""
     src = session_script_url(TemplateFolders(settings.templates_dir), settings.prefix)
     addresses = Addresses(
-        origin=origin_of(settings.public_url),
+        origin=f"{settings.public_scheme}://{settings.places(application)[0].host}",
         script=src.partition("?")[0],
         endpoint=settings.prefix + "/session",
     )
-    application = "" if settings.upstream is None else settings.upstream.url
     return SessionScript(
         app,
         ScriptTag(src, settings.prefix, addresses),
-        on_left_out=_teller(application),
+        on_left_out=_teller(application.label),
         on_error=task_failed,
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gatekeeper.build.report import task_failed
-from gatekeeper.core.origins import origin_of
 from gatekeeper.settings import Settings
+from gatekeeper.settings.upstream import UpstreamSettings
 from gatekeeper.upstream.app import UpstreamApp
 from gatekeeper.upstream.connect import make_ssl_context
 from gatekeeper.upstream.limits import UpstreamLimits
@@ -12,11 +12,8 @@ from gatekeeper.upstream.origin import Origin
 from gatekeeper.upstream.websocket import WebSocketRelay
 
 
-def make_upstream(settings: Settings) -> UpstreamApp:
-    """The client of the application. Raises ValueError when there is none, OSError for an unreadable CA."""
-    upstream = settings.upstream
-    if upstream is None:
-        raise ValueError("upstream: is missing")
+def make_upstream(settings: Settings, upstream: UpstreamSettings) -> UpstreamApp:
+    """The client of one application. Raises OSError for an unreadable CA."""
     origin = Origin.parse(upstream.url)
     ssl_context = make_ssl_context(upstream.ca_file) if origin.tls else None
     limits = UpstreamLimits(
@@ -26,17 +23,19 @@ def make_upstream(settings: Settings) -> UpstreamApp:
         max_connections=upstream.max_connections,
         queue_timeout=upstream.queue_timeout,
     )
-    public_origin = origin_of(settings.public_url)
+    public_origins = tuple(
+        dict.fromkeys(f"{settings.public_scheme}://{place.host}" for place in settings.places(upstream))
+    )
     return UpstreamApp(
         origin,
-        public_origin=public_origin,
+        public_origins=public_origins,
         host_policy=upstream.host,
         limits=limits,
         ssl_context=ssl_context,
         websocket=WebSocketRelay(
             origin,
-            allowed_origins=[public_origin],
-            public_origin=public_origin,
+            allowed_origins=public_origins,
+            public_origins=public_origins,
             host_policy=upstream.host,
             limits=limits,
             message_max=upstream.websocket_message_max,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gatekeeper.accounts.rates import Attempt, Limits, Rate
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.identity import IdentityNames
@@ -12,6 +14,7 @@ from gatekeeper.core.policy import (
     SIGNED_IN,
     Allow,
     Policy,
+    Rule,
     make_allow,
     make_policy,
     make_rule,
@@ -20,6 +23,8 @@ from gatekeeper.core.session import Timeouts
 from gatekeeper.settings import Settings
 from gatekeeper.settings.lockout import CodeRates, MailRates, PasswordRates, parse_rate
 from gatekeeper.settings.rules import Access, Word
+from gatekeeper.settings.rules import Rule as Written
+from gatekeeper.settings.upstream import UpstreamSettings
 
 _WORDS: dict[Word, Allow] = {"public": PUBLIC, "signed_in": SIGNED_IN, "deny": NOBODY}
 
@@ -33,9 +38,14 @@ def make_identity_names(settings: Settings) -> IdentityNames:
     return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
 
 
-def make_audience(settings: Settings) -> str:
+def make_audience(settings: Settings, application: UpstreamSettings) -> str:
     """Whom assertions are for."""
-    return settings.identity.assertion.audience or origin_of(settings.public_url)
+    if application.audience:
+        return application.audience
+    if not isinstance(settings.upstream, tuple):
+        return settings.identity.assertion.audience or origin_of(settings.public_url)
+    place = settings.places(application)[0]
+    return f"{settings.public_scheme}://{place.host}{place.path.removesuffix('/')}"
 
 
 def make_timeouts(settings: Settings) -> Timeouts:
@@ -49,11 +59,19 @@ def make_timeouts(settings: Settings) -> Timeouts:
     )
 
 
-def make_rules(settings: Settings) -> Policy:
-    """The operator's rules, compiled."""
-    case_insensitive = settings.upstream is not None and settings.upstream.case_insensitive
+def make_policy_of(settings: Settings, application: UpstreamSettings) -> Policy:
+    """The application's own rules and those of the whole configuration, compiled."""
+    scheme, fold = settings.public_scheme, application.case_insensitive
+    return make_policy(
+        _compiled(settings.rules, scheme, case_insensitive=fold),
+        own=_compiled(application.rules, scheme, case_insensitive=fold),
+        application=application.name,
+    )
+
+
+def _compiled(rules: Iterable[Written], scheme: str, *, case_insensitive: bool) -> list[Rule]:
     compiled = []
-    for rule in settings.rules:
+    for rule in rules:
         allow = rule.allow
         who = (
             make_allow(roles=allow.roles, users=allow.users, two_factor=allow.two_factor)
@@ -68,11 +86,16 @@ def make_rules(settings: Settings) -> Policy:
                 path_regex=rule.path_regex,
                 hosts=rule.host,
                 networks=rule.networks,
-                scheme=settings.public_scheme,
+                scheme=scheme,
                 case_insensitive=case_insensitive,
             )
         )
-    return make_policy(compiled)
+    return compiled
+
+
+def make_public_origins(settings: Settings) -> list[str]:
+    """Every origin under which browsers reach us; that of public_url first."""
+    return [origin_of(f"{settings.public_scheme}://{host}") for host in settings.hosts]
 
 
 def make_rate_limits(settings: Settings) -> dict[Attempt, Limits]:

@@ -45,10 +45,11 @@ def _summary(settings: Settings) -> list[str]:
     secrets = len(settings.secrets)
     session = settings.session
     return [
-        f"  {_traffic(settings)}, listening on {', '.join(settings.listen)}",
+        "\n".join(f"  {line}" for line in _traffic(settings))
+        + f", listening on {', '.join(settings.listen)}",
         f"  sessions end after {duration_text(session.idle_timeout)} without activity, "
         f"after {duration_text(session.absolute_timeout)} at the latest",
-        f"  {_count(len(settings.rules), 'rule')}; everything else needs a sign-in",
+        f"  {_rules(settings)}; everything else needs a sign-in",
         f"  {_second_factor(settings)}",
         f"  {_lockout(settings)}",
         f"  {_mail(settings)}",
@@ -59,11 +60,26 @@ def _summary(settings: Settings) -> list[str]:
     ]
 
 
-def _traffic(settings: Settings) -> str:
-    if settings.upstream is not None:
-        return f"{settings.public_url} -> {settings.upstream.url}"
+def _rules(settings: Settings) -> str:
+    own = [one for one in settings.applications if one.rules]
+    extra = "".join(f", and {len(one.rules)} for {one.label} alone" for one in own)
+    return _count(len(settings.rules), "rule") + extra
+
+
+def _traffic(settings: Settings) -> list[str]:
     proxies = ", ".join(str(proxy).removesuffix("/32") for proxy in settings.trusted_proxies)
-    return f"{settings.public_url}: sign-in pages, and answers to the proxy at {proxies} (forward auth)"
+    if settings.upstream is None:
+        return [f"{settings.public_url}: sign-in pages, and answers to the proxy at {proxies} (forward auth)"]
+    found = []
+    for one in settings.applications:
+        places = ", ".join(
+            f"{settings.public_scheme}://{place.host}" + place.path.removesuffix("/")
+            for place in settings.places(one)
+        )
+        name = f"{one.name}: " if one.name else ""
+        target = f"-> {one.url}" if one.forwards else f"answered for to the proxy at {proxies} (forward auth)"
+        found.append(f"{name}{places} {target}")
+    return found
 
 
 def _second_factor(settings: Settings) -> str:

@@ -208,7 +208,7 @@ def _answers(upstream: str) -> bool:
 
 def _banner(settings: Settings, data_dir: Path, token: str | None, mailbox: int, *, sample: bool) -> str:
     url, prefix = settings.public_url, settings.prefix
-    behind = "a sample application" if sample else settings.upstream.url if settings.upstream else ""
+    behind = "a sample application" if sample else settings.applications[0].url
     command = "./run" if _clone() else "gatekeeper"
     lines = ["", f"  Gatekeeper stands in front of {behind}", "", f"  Open      {url}/"]
     if token is not None:

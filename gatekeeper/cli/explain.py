@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote, urlsplit
@@ -12,7 +13,7 @@ import click
 
 from gatekeeper.accounts.rows import read_user
 from gatekeeper.build.gate import make_gate_config
-from gatekeeper.build.values import make_audience, make_identity_names
+from gatekeeper.build.values import make_identity_names
 from gatekeeper.cli.access_lines import LoggedRequest, find_request
 from gatekeeper.cli.common import config_option, json_option, settings_from, with_database
 from gatekeeper.core.applications import Application
@@ -127,9 +128,9 @@ def explain(
     allowed = found.decision.outcome is Outcome.ALLOW
     if allowed and live is not None and settings.identity.assertion.header:
         name = settings.identity.assertion.header.lower().encode("ascii")
-        signed = f"(JWT, signed for {make_audience(settings)})".encode()
+        signed = f"(JWT, signed for {application.audience})".encode()
         found = found._replace(headers=(*found.headers, (name, signed)))
-    _print(found, facts, logged, as_json=as_json)
+    _print(found, facts, application, logged, as_json=as_json)
 
 
 def _logged(url: str | None, request_id: str | None, log_file: TextIO | None) -> LoggedRequest | None:
@@ -175,7 +176,8 @@ def _facts(
     ours = config.hosts.find(netloc.encode("idna" if not netloc.isascii() else "ascii"))
     if ours is None:
         raise click.ClickException(
-            f"answered 421 before any rule: the host is not that of public_url ({settings.public_url})"
+            "answered 421 before any rule: the host is not that of public_url"
+            + (f" ({settings.public_url})" if len(settings.hosts) == 1 else ", nor of an application (at)")
         )
     try:
         target, application = config.target(ours, _as_sent(path), _as_sent(query))
@@ -203,9 +205,9 @@ def _session(user: UserRecord, settings: Settings, now: float, proof: float | No
     return Session(record, user, "", header_maker(make_identity_names(settings))(user))
 
 
-def _then_and_now(logged: LoggedRequest, found: Explanation) -> str:
+def _then_and_now(logged: LoggedRequest, found: Explanation, label: Callable[[int], str]) -> str:
     """How what the log says compares with the answer of now."""
-    rule = "by default" if logged.rule is None else f"by rules[{logged.rule}]"
+    rule = "by default" if logged.rule is None else f"by {label(logged.rule)}"
     then = f"{logged.status}, {logged.outcome} {rule}"
     if (logged.judged, logged.rule) == (found.decision.outcome.name.lower(), found.decision.rule):
         return f"{then}; it would be the same now"
@@ -215,12 +217,20 @@ def _then_and_now(logged: LoggedRequest, found: Explanation) -> str:
     )
 
 
-def _print(found: Explanation, facts: Facts, logged: LoggedRequest | None, *, as_json: bool) -> None:
+def _print(
+    found: Explanation,
+    facts: Facts,
+    application: Application,
+    logged: LoggedRequest | None,
+    *,
+    as_json: bool,
+) -> None:
     headers = {name.decode("ascii"): value.decode("utf-8") for name, value in found.headers}
     if as_json:
         content = {
             "method": facts.method,
             "host": facts.host,
+            "application": application.name,
             "path": facts.target.path,
             "client": facts.client,
             "readings": list(facts.target.readings),
@@ -231,16 +241,21 @@ def _print(found: Explanation, facts: Facts, logged: LoggedRequest | None, *, as
             "headers": headers,
         }
         if logged is not None:
-            content["logged"] = {**logged._asdict(), "compared": _then_and_now(logged, found)}
+            content["logged"] = {
+                **logged._asdict(),
+                "compared": _then_and_now(logged, found, application.policy.label),
+            }
         click.echo(json.dumps(content, ensure_ascii=False, indent=2))
         return
     click.echo(f"{facts.method} {facts.target.path}" + (f" from {facts.client}" if facts.client else ""))
+    if application.name:
+        click.echo(f"Application: {application.name}")
     for verdict in found.verdicts:
         mark = "→" if verdict.hit else " "
         reading = f" (read as {verdict.path})" if len(facts.target.readings) > 1 else ""
-        click.echo(f"  {mark} rules[{verdict.number}] {verdict.rule}: {verdict.why}{reading}")
+        click.echo(f"  {mark} {verdict.label} {verdict.rule}: {verdict.why}{reading}")
     click.echo(f"Answer: {found.answer}")
     if logged is not None:
-        click.echo(f"The log: {_then_and_now(logged, found)}")
+        click.echo(f"The log: {_then_and_now(logged, found, application.policy.label)}")
     for name, value in headers.items():
         click.echo(f"  {name}: {value}")

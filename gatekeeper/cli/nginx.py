@@ -80,7 +80,7 @@ def render(settings: Settings, mode: Mode, application: str | None = None) -> st
         files["gatekeeper/protect.conf"] = lambda text: _with_identity(text, settings, upstream)
         files["gatekeeper/forgeries.conf"] = lambda text: _without_identity(text, settings)
         site = _with_application(site, upstream, settings.limits.request_body)
-    elif settings.upstream is None:
+    elif settings.forward_auth_only:
         raise ValueError("upstream: none: there is nothing that Gatekeeper could carry; use --mode ask")
     site = _with_public_url(_inlined(site, files), settings)
     common = _once(_read("conf.d/gatekeeper.conf"), "127.0.0.1:8080", _listening(settings)[0])
@@ -131,9 +131,10 @@ def _listening(settings: Settings) -> tuple[str, bool, str]:
 def _application(settings: Settings, given: str | None) -> UpstreamSettings:
     if given is not None:
         return UpstreamSettings(url=parse_upstream_url(given))
-    if settings.upstream is None:
+    application = settings.applications[0]
+    if not application.forwards:
         raise ValueError("upstream: none: say where the application is, with --application http://host:port")
-    return settings.upstream
+    return application
 
 
 def _with_application(site: str, upstream: UpstreamSettings, body: int) -> str:

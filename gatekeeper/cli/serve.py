@@ -124,7 +124,7 @@ def make_server_limits(settings: Settings, descriptors: int) -> ServerLimits:
         connections_per_client=settings.limits.connections_per_client,
         exempt=settings.proxy_networks,
     )
-    upstream = settings.upstream.max_connections if settings.upstream is not None else 0
+    upstream = settings.upstream_connections
     return fit_to_descriptors(wanted, descriptors, upstream=upstream)
 
 

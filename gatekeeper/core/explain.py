@@ -13,6 +13,8 @@ class RuleVerdict(NamedTuple):
     """One rule and what became of it, for one reading of the path."""
 
     number: int
+    label: str
+    """What the operator calls it, such as rules[3]."""
     rule: str
     path: str
     hit: bool
@@ -34,7 +36,7 @@ def explain(policy: Policy, facts: Facts, session: Session | None, now: float) -
     verdicts = []
     for path in facts.target.readings:
         for index, rule in enumerate(policy.rules):
-            verdict = _look(index, rule, facts, path)
+            verdict = _look(index, policy.label(index), rule, facts, path)
             verdicts.append(verdict)
             if verdict.hit:
                 break
@@ -43,7 +45,7 @@ def explain(policy: Policy, facts: Facts, session: Session | None, now: float) -
     return Explanation(decision, verdicts, _sentence(policy, decision, session, now), headers)
 
 
-def _look(index: int, rule: Rule, facts: Facts, path: str) -> RuleVerdict:
+def _look(index: int, label: str, rule: Rule, facts: Facts, path: str) -> RuleVerdict:
     misses = _misses(rule, facts, path)
     if not misses:
         asked = [
@@ -57,8 +59,8 @@ def _look(index: int, rule: Rule, facts: Facts, path: str) -> RuleVerdict:
             if condition is not None
         ]
         what = f"{_list(asked)} match{'es' if len(asked) == 1 else ''}" if asked else "it is about everything"
-        return RuleVerdict(index, rule.source, path, True, f"{what}; {who(rule.allow)}")
-    return RuleVerdict(index, rule.source, path, False, "; ".join(misses))
+        return RuleVerdict(index, label, rule.source, path, True, f"{what}; {who(rule.allow)}")
+    return RuleVerdict(index, label, rule.source, path, False, "; ".join(misses))
 
 
 def _list(words: list[str]) -> str:
@@ -108,7 +110,7 @@ _UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
 def _sentence(policy: Policy, decision: Decision, session: Session | None, now: float) -> str:
-    by = "by default (no rule matches)" if decision.rule is None else f"by rules[{decision.rule}]"
+    by = "by default (no rule matches)" if decision.rule is None else f"by {policy.label(decision.rule)}"
     person = "nobody is signed in"
     proof = ""
     if session is not None:

@@ -70,6 +70,16 @@ class Policy(NamedTuple):
     rules: tuple[Rule, ...]
     uses_methods: bool
     """Then method overrides in headers are taken out: the rule must have seen what the application does."""
+    own: int = 0
+    """How many of the rules, which come first, are those of one application."""
+    application: str = ""
+    """Its name."""
+
+    def label(self, index: int) -> str:
+        """What the operator calls the rule with this index."""
+        if index >= self.own:
+            return f"rules[{index - self.own}]"
+        return f"{self.application}.rules[{index}]" if self.application else f"upstream.rules[{index}]"
 
 
 class Decision(NamedTuple):
@@ -192,8 +202,10 @@ def make_rule(
     )
 
 
-def make_policy(rules: Sequence[Rule]) -> Policy:
-    return Policy(tuple(rules), any(rule.methods is not None for rule in rules))
+def make_policy(rules: Sequence[Rule], *, own: Sequence[Rule] = (), application: str = "") -> Policy:
+    """`own` are the rules of one application, called `application`, and come before `rules`."""
+    every = (*own, *rules)
+    return Policy(every, any(rule.methods is not None for rule in every), len(own), application)
 
 
 def decide(policy: Policy, facts: Facts, session: Session | None, now: float) -> Decision:

@@ -20,6 +20,8 @@ Network = IPv4Network | IPv6Network
 
 _LABEL = re.compile(r"(?![-_])[a-z0-9_-]{1,63}(?<![-_])\Z")
 _PORTS = {"http": 80, "https": 443}
+NO_URL = "none"
+"""In place of an application's address: another proxy carries the traffic, and asks."""
 _WIDEST = {4: 8, 6: 7}
 """10.0.0.0/8 and fc00::/7 are the widest networks that one organisation can have to itself."""
 
@@ -106,13 +108,46 @@ def origin_text(scheme: str, place: HostPort) -> str:
     return f"{scheme}://{place.host}" + (f":{place.port}" if place.port is not None else "")
 
 
+class Place(NamedTuple):
+    """Where people find an application."""
+
+    host: str
+    """As `HostPort` has it, with `:port` when that was written; "" for the host of public_url."""
+    path: str
+    """Decoded; "/", or `/segments` without a slash at the end."""
+
+    def __str__(self) -> str:
+        return self.host + (self.path if self.path != "/" or not self.host else "")
+
+
+def parse_place(text: str) -> Place:
+    """Read `host[:port]`, `host[:port]/path` or `/path`; `ValueError` says what is wrong."""
+    if "://" in text:
+        raise ValueError("is written without https://, such as orders.example.com or /reports")
+    host, slash, path = text.partition("/")
+    if not text:
+        raise ValueError("is a host, a path, or both, such as orders.example.com or /reports")
+    if sign := re.search(r"[\x00-\x20\x7f%;?#*\\]", path):
+        raise ValueError(f"has `{sign[0]}`: the path is written decoded, and everything below it is meant")
+    segments = path.removesuffix("/").split("/") if path else []
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise ValueError("has an empty segment or one of dots alone")
+    place = parse_host_port(host) if host else None
+    if place is not None and place.port == 0:
+        raise ValueError("0 is not a port number")
+    name = "" if place is None else origin_text("", place).removeprefix("://")
+    return Place(name, slash + "/".join(segments) if segments else "/")
+
+
 def parse_public_url(text: str) -> str:
     """The origin under which browsers reach us, normalised; `ValueError` says what is wrong."""
     return origin_text(*parse_origin(text))
 
 
 def parse_upstream_url(text: str) -> str:
-    """`http://…`, `https://…` or `unix:/path`, normalised; `ValueError` says what is wrong."""
+    """`http://…`, `https://…` or `unix:/path`, normalised, or NO_URL; `ValueError` says what is wrong."""
+    if text == NO_URL:
+        return text
     if text.startswith("unix:"):
         return "unix:" + _socket_path(text)
     return origin_text(*parse_origin(text))

@@ -37,7 +37,8 @@ def override(document: Document, environ: Mapping[str, str]) -> None:
 
 def _put(document: Document, name: str, path: tuple[str, ...], text: str) -> None:
     section = section_in(annotation_at(path))
-    if section is not None and not text.lstrip().startswith("{"):
+    listed = text.lstrip().startswith("[") and any(True for _ in item_types(annotation_at(path)))
+    if section is not None and not listed and not text.lstrip().startswith("{"):
         if not section.shorthand:
             example = variable_name((*path, next(iter(section.written_keys()))))
             document.problems[path] = Problem(
@@ -59,7 +60,11 @@ def _put(document: Document, name: str, path: tuple[str, ...], text: str) -> Non
     except SettingsError as error:
         document.problems[path] = Problem(name, 0, 0, dotted(path), error.problems[0].message)
         return
-    _place(document, path, value)
+    if not _place(document, path, value):
+        place = dotted(path[:-1])
+        message = f"{place} is a list in the file: a variable can only replace all of it"
+        document.problems[path] = Problem(name, 0, 0, dotted(path), message)
+        return
     for table in (document.keys, document.values):
         for loc in [loc for loc in table if loc[: len(path)] == path]:
             del table[loc]
@@ -84,8 +89,8 @@ def _value(name: str, annotation: Any, text: str) -> Any:
     return text
 
 
-def _place(document: Document, path: tuple[str, ...], value: Any) -> None:
-    """Set the value at `path`; a shorthand on the way becomes a section."""
+def _place(document: Document, path: tuple[str, ...], value: Any) -> bool:
+    """Set the value at `path`; a shorthand on the way becomes a section. False when a list is on the way."""
     here = document.data
     for depth, part in enumerate(path[:-1], 1):
         inner = here.get(part)
@@ -97,7 +102,8 @@ def _place(document: Document, path: tuple[str, ...], value: Any) -> None:
         elif inner is None:
             inner = {}
         else:
-            return  # what the file has here is no section, and is reported as such
+            return not isinstance(inner, list)  # other things are no section, and are reported as such
         here[part] = inner
         here = inner
     here[path[-1]] = value
+    return True

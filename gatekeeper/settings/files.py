@@ -6,6 +6,7 @@ import os
 import ssl
 from pathlib import Path
 
+from gatekeeper.settings.applications import located
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc
 from gatekeeper.settings.providers import MicrosoftSettings
@@ -30,8 +31,9 @@ def file_problems(settings: Settings, *, serving: bool = True) -> dict[Loc, str]
     problems: dict[Loc, str] = {}
     if serving and settings.tls is not None:
         _check_tls(settings.tls.cert_file, settings.tls.key_file, problems)
-    if settings.upstream is not None and settings.upstream.ca_file is not None:
-        _check_authority(settings.upstream.ca_file, ("upstream", "ca_file"), problems)
+    for loc, application in located(settings.upstream):
+        if application.ca_file is not None:
+            _check_authority(application.ca_file, ("upstream", *loc, "ca_file"), problems)
     if (
         settings.mail is not None
         and settings.mail.smtp is not None

@@ -25,7 +25,8 @@ def _check_rotate(text: str) -> str:
     return text
 
 
-def _check_audience(text: str) -> str:
+def check_audience(text: str) -> str:
+    """The name of an assertion's reader; `ValueError` says what is wrong."""
     if len(text) > 200 or not text.isprintable() or text != text.strip():
         raise ValueError(
             "must be a name of at most 200 characters, such as orders or https://orders.example.com"
@@ -50,7 +51,7 @@ class AssertionSettings(Section):
     lifetime: Annotated[float, duration("10s", "60s")] = 60.0
     """How long one can be verified; never longer than the session lasts."""
 
-    audience: Annotated[str, AfterValidator(_check_audience)] = ""
+    audience: Annotated[str, AfterValidator(check_audience)] = ""
     """Whom it is for (`aud`), as the application verifies it. Left out: the origin of `public_url`."""
 
     rotate: Rotate = "30d"

@@ -57,6 +57,17 @@ def make_settings(
     return _finish(document, (base or Path.cwd()).absolute(), {}, {}, create, needs_upstream, True)
 
 
+def _without_address(data: Mapping[str, Any]) -> list[Loc]:
+    """Where the address of an application is missing."""
+    if "upstream" not in data:
+        return [("upstream",)]
+    upstream = data["upstream"]
+    places: list[tuple[Loc, Any]] = [(("upstream",), upstream)]
+    if isinstance(upstream, list):
+        places = [(("upstream", index), section) for index, section in enumerate(upstream)]
+    return [(*loc, "url") for loc, found in places if isinstance(found, Mapping) and "url" not in found]
+
+
 def _stands_in(data: Mapping[str, Any], loc: Loc) -> bool:
     here: Any = data
     for key in loc:
@@ -88,10 +99,11 @@ def _finish(
     serving: bool,
 ) -> Settings:
     override(document, environ)
-    if needs_upstream and "upstream" not in document.data:
-        extra["upstream",] = (
-            "is missing: the address of the application to protect, such as http://127.0.0.1:3000"
-        )
+    if needs_upstream:
+        for loc in _without_address(document.data):
+            extra[loc] = (
+                "is missing: the address of the application to protect, such as http://127.0.0.1:3000"
+            )
     for loc, message in extra.items():
         document.problems.setdefault(loc, locate(document, loc, message))
     settings = validate(document, base)

@@ -13,18 +13,29 @@ from pydantic import (
     SecretStr,
     StrictBool,
     ValidationInfo,
+    WrapValidator,
     field_validator,
+    model_validator,
 )
 
 from gatekeeper.settings.addresses import (
+    NO_URL,
     Network,
-    loops,
+    Place,
     parse_database,
     parse_host_port,
     parse_listen,
     parse_network,
     parse_public_url,
     too_wide,
+)
+from gatekeeper.settings.applications import (
+    Upstreams,
+    application_problems,
+    check_rules,
+    check_upstreams,
+    one_or_several,
+    places_of,
 )
 from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
 from gatekeeper.settings.branding import BrandingSettings
@@ -34,7 +45,7 @@ from gatekeeper.settings.mail import MailSettings
 from gatekeeper.settings.names import check_prefix
 from gatekeeper.settings.password import PasswordSettings
 from gatekeeper.settings.providers import MicrosoftSettings, OidcSettings, unique_names
-from gatekeeper.settings.rules import Rule, check_fits
+from gatekeeper.settings.rules import Rule
 from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
 from gatekeeper.settings.session import SessionSettings
 from gatekeeper.settings.two_factor import TwoFactorSettings
@@ -75,9 +86,12 @@ class Settings(Section):
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Host are believed; `unix` for
     whoever comes through a unix socket."""
 
-    upstream: UpstreamSettings | None = None
-    """The application to protect. `none` where another proxy carries the traffic and asks (forward auth).
-    Left out only where Gatekeeper is a part of a Python application."""
+    upstream: Annotated[
+        UpstreamSettings | tuple[UpstreamSettings, ...] | None, WrapValidator(one_or_several)
+    ] = None
+    """The application to protect, or a list of several, each with its `name`. `none` where another proxy
+    carries the traffic and asks (forward auth). Left out only where Gatekeeper is a part of a Python
+    application."""
 
     prefix: Annotated[str, AfterValidator(check_prefix)] = "/_gate"
     """The path under which Gatekeeper's own pages are; the application's there cannot be reached."""
@@ -213,25 +227,49 @@ class Settings(Section):
         return value
 
     @property
-    def forward_auth_only(self) -> bool:
-        """Whether `upstream: none` was said: there are sign-in pages and answers to other proxies alone."""
-        return self.upstream is None and "upstream" in self.model_fields_set
+    def applications(self) -> tuple[UpstreamSettings, ...]:
+        """Every application; never empty. One without an address stands for what has none in the file."""
+        if isinstance(self.upstream, tuple):
+            return self.upstream
+        if self.upstream is None:
+            said = "upstream" in self.model_fields_set
+            return (UpstreamSettings(url=NO_URL) if said else UpstreamSettings(),)
+        return (self.upstream,)
 
-    @field_validator("upstream", mode="before")
-    @classmethod
-    def _no_upstream(cls, value: Any) -> Any:
-        return None if value in ("none", {"url": "none"}) else value
+    @property
+    def forward_auth_only(self) -> bool:
+        """Whether each application has `none`: there are sign-in pages and answers to other proxies alone."""
+        return all(application.url == NO_URL for application in self.applications)
+
+    @property
+    def upstream_connections(self) -> int:
+        """How many connections there may be to all applications together, per process."""
+        return sum(one.max_connections for one in self.applications if one.forwards)
+
+    def places(self, application: UpstreamSettings) -> tuple[Place, ...]:
+        """Where people find `application`, each with its host."""
+        return places_of(application, self.public_url)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every host under which people find us, normalised as `public_host`, which is the first."""
+        found = [place.host for application in self.applications for place in self.places(application)]
+        return tuple(dict.fromkeys([self.public_host, *found]))
 
     @field_validator("upstream")
     @classmethod
-    def _not_ourselves(cls, value: UpstreamSettings | None, info: ValidationInfo) -> UpstreamSettings | None:
-        if value is None and info.data.get("trusted_proxies") == ():
-            raise ValueError("none leaves it to another proxy to ask: trusted_proxies must have its address")
-        if value is not None:
-            for address in info.data.get("listen", ()):
-                if loops(address, value.url):
-                    raise Misfit(("url",), f"leads to {address}, where Gatekeeper itself listens")
+    def _not_ourselves(cls, value: Upstreams, info: ValidationInfo) -> Upstreams:
+        check_upstreams(value, info.data)
         return value
+
+    @model_validator(mode="after")
+    def _applications_fit(self) -> Settings:
+        for loc, complaint in application_problems(self.upstream, self.prefix, self.two_factor):
+            raise Misfit(("upstream", *loc), complaint)
+        if self.identity.assertion.audience and len(self.applications) > 1:
+            message = "would be the same for several applications: give each its own (upstream[0].audience)"
+            raise Misfit(("identity", "assertion", "audience"), message)
+        return self
 
     @field_validator("database")
     @classmethod
@@ -257,26 +295,5 @@ class Settings(Section):
     @field_validator("rules")
     @classmethod
     def _reachable(cls, value: tuple[Rule, ...], info: ValidationInfo) -> tuple[Rule, ...]:
-        upstream = info.data.get("upstream")
-        allowed = upstream.allow_in_path if upstream is not None else ()
-        for index, rule in enumerate(value):
-            check_fits(
-                index,
-                rule,
-                two_factor=info.data.get("two_factor"),
-                case_insensitive=upstream is not None and upstream.case_insensitive,
-            )
-            for sign in (";", "//"):
-                if sign in (rule.path or "") and sign not in allowed:
-                    message = (
-                        f"has `{sign}`, which is refused before any rule unless upstream.allow_in_path has it"
-                    )
-                    raise Misfit((index, "path"), message)
-            for earlier in value[:index]:
-                if earlier.covers(rule):
-                    first = value.index(earlier)
-                    message = (
-                        f"never decides anything: rules[{first}] comes first and matches all that it does"
-                    )
-                    raise Misfit((index,), message)
+        check_rules(value, info.data.get("upstream"), info.data.get("two_factor"))
         return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -179,9 +179,31 @@ def _network_within(inner: Network, outer: Network) -> bool:
 
 
 def check_fits(
-    index: int, rule: Rule, *, two_factor: TwoFactorSettings | None, case_insensitive: bool
+    rules: Sequence[Rule],
+    *,
+    two_factor: TwoFactorSettings | None,
+    case_insensitive: bool,
+    allow_in_path: Collection[str],
 ) -> None:
-    """Raises Misfit when the rule numbered `index` does not go with the rest of the configuration."""
+    """Raises Misfit when one of `rules` does not go with those before it or with the configuration.
+
+    `allow_in_path` is what some application that they are about accepts; `case_insensitive` whether one is.
+    """
+    for index, rule in enumerate(rules):
+        _check_fits(index, rule, two_factor, case_insensitive)
+        for sign in (";", "//"):
+            if sign in (rule.path or "") and sign not in allow_in_path:
+                message = (
+                    f"has `{sign}`, which is refused before any rule unless upstream.allow_in_path has it"
+                )
+                raise Misfit((index, "path"), message)
+        for first, earlier in enumerate(rules[:index]):
+            if earlier.covers(rule):
+                message = f"never decides anything: rules[{first}] comes first and matches all that it does"
+                raise Misfit((index,), message)
+
+
+def _check_fits(index: int, rule: Rule, two_factor: TwoFactorSettings | None, case_insensitive: bool) -> None:
     asks = isinstance(rule.allow, Access) and rule.allow.two_factor is not None
     if asks and two_factor is not None and two_factor.mode == "off":
         raise Misfit(

@@ -15,7 +15,7 @@ def json_schema() -> dict[str, Any]:
         for name, key in section["properties"].items():
             section["properties"][name] = _as_written(key)
     keys = schema["properties"]
-    keys["upstream"]["anyOf"] = [{"type": "string"}, {"$ref": keys["upstream"].pop("$ref")}]
+    keys["upstream"]["anyOf"].insert(0, {"type": "string"})
     schema["required"].append("upstream")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,23 +1,47 @@
-"""`upstream`: the application behind Gatekeeper, and how patient we are with it."""
+"""`upstream`: the applications behind Gatekeeper, where they are found, and how patient we are."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
 
-from gatekeeper.settings.addresses import parse_upstream_url
+from gatekeeper.settings.addresses import NO_URL, parse_place, parse_upstream_url
 from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
+from gatekeeper.settings.identity import check_audience
+from gatekeeper.settings.rules import Rule
 from gatekeeper.settings.units import duration, size
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
+
+
+def _check_name(text: str) -> str:
+    if not _NAME.match(text):
+        raise ValueError("must be lower-case letters, digits and hyphens, at most 32, such as orders")
+    return text
+
+
+At = Annotated[str, AfterValidator(lambda text: str(parse_place(text)))]
 
 
 class UpstreamSettings(Section):
-    """A bare address stands for a section with only `url`."""
+    """One application. A bare address stands for a section with only `url`."""
 
     shorthand: ClassVar[str] = "url"
 
-    url: Annotated[str, AfterValidator(parse_upstream_url)]
-    """`http://host:port`, `https://host:port` or `unix:/path.sock`; no path after it."""
+    name: Annotated[str, AfterValidator(_check_name)] = ""
+    """What logs and `explain` call it: lower-case letters, digits and hyphens. Needed where there are
+    several."""
+
+    at: Annotated[tuple[At, ...], OneOrMany] = ()
+    """Where people find it: a host, a path on the host of public_url, or host/path; one or a list. It has
+    everything below; the longest path wins. Left out: the whole host of public_url."""
+
+    url: Annotated[str, AfterValidator(parse_upstream_url)] = ""
+    """`http://host:port`, `https://host:port` or `unix:/path.sock`; no path after it. `none` where another
+    proxy carries the traffic and asks (forward auth). Left out only where Gatekeeper is a part of the
+    application."""
 
     host: Literal["keep", "rewrite"] = "keep"
     """The Host header the application sees: `keep` the browser's, or `rewrite` it to the host in `url`."""
@@ -53,6 +77,23 @@ class UpstreamSettings(Section):
     session_script: StrictBool = False
     """Put a script into the application's HTML pages: name and menu, warnings before a session ends, sign-out
     in all tabs. Then only what people do counts as activity."""
+
+    audience: Annotated[str, AfterValidator(check_audience)] = ""
+    """Whom assertions for this application name as their reader (`aud`). Left out: its first address in a
+    list, else `identity.assertion.audience`."""
+
+    rules: tuple[Rule, ...] = ()
+    """Rules for this application alone. They come before those of the whole configuration."""
+
+    @property
+    def forwards(self) -> bool:
+        """Whether `url` is an address."""
+        return self.url not in ("", NO_URL)
+
+    @property
+    def label(self) -> str:
+        """What it is called where it may have no name."""
+        return self.name or self.url or "the application"
 
     @model_validator(mode="before")
     @classmethod

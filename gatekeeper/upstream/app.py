@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
@@ -36,7 +36,7 @@ class UpstreamApp:
         self,
         origin: Origin,
         *,
-        public_origin: str | None = None,
+        public_origins: Sequence[str] = (),
         host_policy: HostPolicy = "keep",
         limits: UpstreamLimits | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -44,7 +44,7 @@ class UpstreamApp:
         on_error: Callable[[BaseException], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`public_origin`: `scheme://host[:port]` put where the application's own address would leak.
+        """`public_origins`: `scheme://host[:port]` under which it is reached, put where its own would leak.
 
         `websocket` is called for websocket scopes; `on_error` hears of errors in background tasks; `now`
         counts seconds and never goes back.
@@ -56,7 +56,7 @@ class UpstreamApp:
         self._ssl = ssl_context or make_ssl_context() if origin.tls else None
         self._own_host = origin.authority.encode("ascii")
         self._host = self._own_host if host_policy == "rewrite" else None
-        self._rewriter = Rewriter(origin, public_origin)
+        self._rewriter = Rewriter(origin, public_origins)
         self._websocket = websocket
         self._now = now
         self._live: set[AsgiExchange] = set()

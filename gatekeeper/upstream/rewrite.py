@@ -6,6 +6,7 @@ Everything else is left byte for byte as it was.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from gatekeeper.upstream.origin import Origin
@@ -20,12 +21,18 @@ _REFRESH = re.compile(rb"(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?[\"']?)(.*)", re.IG
 class Rewriter:
     """Rewrites for one application. RFC 9110 sections 10.2.2 and 8.7, RFC 6265 section 5.2.3."""
 
-    __slots__ = ("_host", "_leak", "_public", "_public_host")
+    __slots__ = ("_host", "_leak", "_public", "_public_hosts")
 
-    def __init__(self, origin: Origin, public_origin: str | None) -> None:
-        """`public_origin` is `scheme://host[:port]` as browsers see us; None rewrites nothing."""
-        self._public = public_origin.rstrip("/").encode("ascii") if public_origin else None
-        self._public_host = (urlsplit(public_origin).hostname or "").lower() if public_origin else ""
+    def __init__(self, origin: Origin, public_origins: Sequence[str]) -> None:
+        """`public_origins` are `scheme://host[:port]` as browsers see us; none rewrites nothing.
+
+        With several, an address is rewritten without scheme and host, which leaves the browser on that of
+        its request (RFC 9110 section 10.2.2, RFC 3986 section 5.2).
+        """
+        self._public: bytes | None = None
+        if public_origins:
+            self._public = public_origins[0].rstrip("/").encode("ascii") if len(public_origins) == 1 else b""
+        self._public_hosts = [(urlsplit(public).hostname or "").lower() for public in public_origins]
         self._host = origin.host.rstrip(".")
         self._leak = _own_address(origin)
 
@@ -44,7 +51,12 @@ class Rewriter:
         found = self._leak.match(value)
         if found is None or self._public is None:
             return value
-        return self._public + value[found.end() :]
+        rest = value[found.end() :]
+        if self._public == b"" and not rest.startswith(b"/"):
+            rest = b"/" + rest
+        elif self._public == b"" and rest.startswith((b"//", b"/\\")):
+            return value  # would be read as another host; so it stays what it is
+        return self._public + rest
 
     def _cookie(self, value: bytes) -> bytes:
         """Without a Domain that covers the application's host but not ours: browsers would refuse it."""
@@ -59,7 +71,7 @@ class Rewriter:
         if name.strip(b" \t").lower() != b"domain":
             return False
         wanted = domain.strip(b" \t").decode("latin-1").lower().removeprefix(".")
-        return _covers(wanted, self._host) and not _covers(wanted, self._public_host)
+        return _covers(wanted, self._host) and not any(_covers(wanted, host) for host in self._public_hosts)
 
 
 def _covers(domain: str, host: str) -> bool:

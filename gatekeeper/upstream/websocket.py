@@ -59,7 +59,7 @@ class WebSocketRelay:
         origin: Origin,
         *,
         allowed_origins: Iterable[str],
-        public_origin: str | None = None,
+        public_origins: Sequence[str] = (),
         host_policy: Literal["keep", "rewrite"] = "keep",
         limits: UpstreamLimits | None = None,
         message_max: int = MESSAGE_MAX,
@@ -79,7 +79,7 @@ class WebSocketRelay:
         self._own_host = origin.authority.encode("ascii")
         self._own_origin = f"{origin.scheme}://{origin.authority}".encode("ascii")
         self._host = self._own_host if host_policy == "rewrite" else None
-        self._rewriter = Rewriter(origin, public_origin)
+        self._rewriter = Rewriter(origin, public_origins)
         self._closing_timeout = closing_timeout
         self._linger_timeout = linger_timeout
 

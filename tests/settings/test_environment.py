@@ -45,11 +45,12 @@ def test_lists_are_written_with_commas_or_as_in_the_file(tmp_path: Path) -> None
 @pytest.mark.parametrize("form", ["http://127.0.0.1:1", "{url: 'http://127.0.0.1:1', host: keep}"])
 def test_the_upstream_is_set_whole_or_by_key(tmp_path: Path, form: str) -> None:
     settings = load(tmp_path, "", {"GATEKEEPER_UPSTREAM": form})
-    assert settings.upstream is not None
-    assert settings.upstream.url == "http://127.0.0.1:1"
+    assert settings.applications[0].url == "http://127.0.0.1:1"
     settings = load(tmp_path, "", {"GATEKEEPER_UPSTREAM__MAX_CONNECTIONS": "7"})
-    assert settings.upstream is not None
-    assert (settings.upstream.url, settings.upstream.max_connections) == ("http://127.0.0.1:3000", 7)
+    assert (settings.applications[0].url, settings.applications[0].max_connections) == (
+        "http://127.0.0.1:3000",
+        7,
+    )
 
 
 def test_the_environment_can_supply_what_the_file_lacks(tmp_path: Path) -> None:

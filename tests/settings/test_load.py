@@ -17,8 +17,7 @@ def test_two_keys_are_enough(tmp_path: Path) -> None:
     assert settings.public_url == "https://app.example.com"
     assert settings.public_host == "app.example.com"
     assert settings.secure
-    assert settings.upstream is not None
-    assert settings.upstream.url == "http://127.0.0.1:3000"
+    assert settings.applications[0].url == "http://127.0.0.1:3000"
     assert settings.listen == ("127.0.0.1:8080",)
     assert settings.prefix == "/_gate"
     assert settings.session.idle_timeout == 900

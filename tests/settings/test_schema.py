@@ -44,6 +44,7 @@ def test_one_or_many_and_shorthands_are_alternatives() -> None:
     assert schema["properties"]["upstream"]["anyOf"] == [
         {"type": "string"},
         {"$ref": "#/$defs/UpstreamSettings"},
+        {"items": {"$ref": "#/$defs/UpstreamSettings"}, "type": "array"},
     ]
     assert [one["type"] for one in schema["properties"]["listen"]["anyOf"]] == ["string", "array"]
     words = schema["$defs"]["UpstreamSettings"]["properties"]["allow_in_path"]["anyOf"][0]["enum"]

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from gatekeeper.build.applications import Behind
 from gatekeeper.build.gate import make_gate_config
 from gatekeeper.build.services import Services
 from gatekeeper.build.values import make_cookie_names
@@ -141,7 +142,7 @@ def decision(folder: Path, upstream: str) -> Iterator[Ask]:
 def shell(folder: Path, upstream: str) -> Iterator[Ask]:
     """The gate as an ASGI application, with stand-ins around it."""
     app = App()
-    config = make_gate_config(settings_in(folder, upstream), app)
+    config = make_gate_config(settings_in(folder, upstream), [Behind(app)])
     bench = Bench(clock=lambda: NOW, config=config, app=app)
     bench.guard.known = {who.encode(): session_of(who) for who in everybody()}
 

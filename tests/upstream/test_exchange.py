@@ -78,7 +78,10 @@ def test_its_own_address_does_not_reach_the_browser() -> None:
         )
 
     async def story() -> None:
-        async with application(script) as fake, proxy(fake, public_origin="https://gate.example.com") as app:
+        async with (
+            application(script) as fake,
+            proxy(fake, public_origins=["https://gate.example.com"]) as app,
+        ):
             client = await fetch(app)
             assert client.header(b"location") == [b"https://gate.example.com/next"]
 

@@ -16,7 +16,7 @@ from gatekeeper.upstream.origin import Origin
 from gatekeeper.upstream.plain import read_plain
 from gatekeeper.upstream.rewrite import Rewriter
 
-REWRITER = Rewriter(Origin.parse("http://127.0.0.1:9000"), "https://www.example.com")
+REWRITER = Rewriter(Origin.parse("http://127.0.0.1:9000"), ["https://www.example.com"])
 OK = b"HTTP/1.1 200 OK\r\n"
 
 

@@ -11,7 +11,7 @@ PUBLIC = "https://gate.example.com"
 def rewritten(
     name: bytes, value: bytes, url: str = "http://app.internal:3000", public: str = PUBLIC
 ) -> bytes:
-    return Rewriter(Origin.parse(url), public).value(name, value)
+    return Rewriter(Origin.parse(url), [public]).value(name, value)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,6 @@ def test_a_cookie_domain_that_both_share_stays() -> None:
 
 
 def test_without_a_public_address_nothing_is_touched() -> None:
-    rewriter = Rewriter(Origin.parse("http://app.internal"), None)
+    rewriter = Rewriter(Origin.parse("http://app.internal"), [])
     assert rewriter.value(b"location", b"http://app.internal/") == b"http://app.internal/"
     assert rewriter.value(b"set-cookie", b"a=b; Domain=app.internal") == b"a=b; Domain=app.internal"

@@ -23,7 +23,7 @@ from gatekeeper.upstream.websocket_handshake import (
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 section 1.3, and its answer
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 OFFER = Offer(KEY, (b"chat", b"superchat"), b"permessage-deflate")
-REWRITER = Rewriter(Origin.parse("http://127.0.0.1:3000"), "https://office.example.com")
+REWRITER = Rewriter(Origin.parse("http://127.0.0.1:3000"), ["https://office.example.com"])
 GOOD = {
     b"Upgrade": b"websocket",
     b"Connection": b"Upgrade",
