@@ -43,6 +43,7 @@ def measures(seconds: float) -> dict[str, Measure]:
         return lambda server, cookie: load.requests(server.port, path, seconds, cookie)
 
     return {
+        "question": Measure("forward auth: nginx's question", "µs a request", 1e6, _questions(seconds)),
         "auth": Measure("answer without the application", "µs a request", 1e6, get("/auth")),
         "1k": Measure("proxied GET, 1 KB", "µs a request", 1e6, get("/1k")),
         "100k": Measure("proxied GET, 100 KB", "µs a request", 1e6, get("/100k")),
@@ -60,6 +61,22 @@ def measures(seconds: float) -> dict[str, Measure]:
         ),
         "sign-in": Measure("sign-in", "ms each", 1e3, _sign_ins),
     }
+
+
+def _questions(seconds: float) -> Callable[[Server, str], float]:
+    """What nginx asks about each request (deploy/nginx), put to all of them: the others say yes unread."""
+
+    def ask(server: Server, cookie: str) -> float:
+        headers = {
+            "X-Original-Method": "GET",
+            "X-Original-Scheme": "http",
+            "X-Original-Host": f"127.0.0.1:{server.port}",
+            "X-Original-URI": "/orders?open=1",
+            "X-Forwarded-For": "127.0.0.1",
+        }
+        return load.requests(server.port, servers.QUESTION, seconds, cookie, headers)
+
+    return ask
 
 
 def _sign_ins(server: Server, _cookie: str) -> float:
@@ -85,6 +102,7 @@ def run(rounds: int, seconds: float, idle: int) -> tuple[dict[str, Measure], dic
         talk, talk_cookie = stack.enter_context(servers.gatekeeper(folder, "websocket", echo.port))
         proxies = [(nginx, ""), (haproxy, ""), (ours, cookie)]
         subjects = {
+            "question": [(nginx, ""), (haproxy, ""), (ours, cookie)],
             "auth": [(nginx, ""), (haproxy, ""), (gate, gate_cookie)],
             "ws": [(nginx, ""), (haproxy, ""), (talk, talk_cookie)],
             "sign-in": [(ours, cookie)],

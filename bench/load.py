@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 
 from bench.processes import cores
 
@@ -21,12 +22,16 @@ FRAME = bytes([0x81, 0x80 | 100]) + bytes(4) + b"e" * 100
 ECHO = bytes([0x81, 100]) + b"e" * 100
 
 
-def requests(port: int, path: str, seconds: float, cookie: str = "") -> int:
+def requests(
+    port: int, path: str, seconds: float, cookie: str = "", headers: Mapping[str, str] | None = None
+) -> int:
     """How many requests wrk got answered with 200 in `seconds`. Raises RuntimeError when any was not."""
     longest = math.ceil(seconds)
     command = ["taskset", "-c", str(cores()[1]), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{longest}s"]
     if cookie:
         command += ["-H", f"Cookie: {cookie}"]
+    for name, value in (headers or {}).items():
+        command += ["-H", f"{name}: {value}"]
     command.append(f"http://127.0.0.1:{port}{path}")
     for _ in range(_ATTEMPTS):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as wrk:

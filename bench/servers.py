@@ -14,6 +14,7 @@ from bench.processes import Server, cores, descriptors, free_port, running
 
 PASSWORD = "four random words here"
 SIZES = {"1k": 1_000, "100k": 100_000, "100m": 100_000_000}
+QUESTION = "/_gate/auth/nginx"
 ROOT = Path(__file__).resolve().parent.parent
 
 _NGINX = """\
@@ -39,6 +40,7 @@ _PROXY = """\
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /auth {{ return 200; }}
+    location = /_gate/auth/nginx {{ return 200; }}
     location = /ws {{
       proxy_pass http://echo; proxy_http_version 1.1; proxy_buffering off;
       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
@@ -62,7 +64,7 @@ defaults
   http-reuse always
 frontend front
   bind 127.0.0.1:{port}
-  http-request return status 200 if {{ path /auth }}
+  http-request return status 200 if {{ path /auth /_gate/auth/nginx }}
   use_backend echo if {{ path /ws }}
   default_backend files
 backend files
@@ -75,6 +77,7 @@ public_url: http://127.0.0.1:{port}
 listen: 127.0.0.1:{port}
 upstream: http://127.0.0.1:{upstream}
 data_dir: {data}
+trusted_proxies: 127.0.0.1
 limits: {{connections: 20000, connections_per_client: 20000}}
 session: {{idle_timeout: 8h, absolute_timeout: 8h}}
 rate_limits: {{passwords: {{client: unlimited, account: unlimited, total: unlimited}}}}

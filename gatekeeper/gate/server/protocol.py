@@ -194,11 +194,9 @@ class StrictProtocol(Pacing, asyncio.Protocol):
             return None
         try:
             headers = ask(self.address, head.method, head.raw_path, head.query, head.headers)
+            return None if headers is None else empty_answer(headers, self.server_state.default_headers)
         except Exception:
-            return (
-                None  # the application is asked in the ordinary way, where errors are answered and reported
-            )
-        return None if headers is None else empty_answer(headers, self.server_state.default_headers)
+            return None  # asked again in the ordinary way, where errors are answered and reported
 
     def _start_websocket(self, head: Head, rest: bytes) -> None:
         scope = make_scope("websocket", head, self)
