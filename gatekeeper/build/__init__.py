@@ -54,7 +54,7 @@ class Gatekeeper:
 
     def immediate(
         self, peer: str, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
-    ) -> list[tuple[bytes, bytes]] | None:
+    ) -> bytes | None:
         """See `core.protocols.Immediate`."""
         return None if self._gate is None else self._gate.immediate(peer, method, raw_path, query, headers)
 

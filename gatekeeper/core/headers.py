@@ -33,6 +33,7 @@ _CLAIMS = frozenset(
 _CLAIM_PREFIXES = (b"x-forwarded-", b"x-gatekeeper-", b"x-auth-request-")
 _METHOD_OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host"))
+_TEXT = bytes([9, *range(32, 127), *range(128, 256)])
 # Everything but letters and digits: lighttpd, for one, makes `_` of each of them on the way to CGI.
 _SEPARATORS = bytes(byte if chr(byte).isascii() and chr(byte).isalnum() else 0x2D for byte in range(256))
 
@@ -140,6 +141,15 @@ class RequestHeaders:
         if len(self._verdicts) < _MEMO_LIMIT:
             self._verdicts[name] = verdict
         return verdict
+
+
+@lru_cache(1024)
+def header_lines(headers: HeaderList) -> bytes:
+    """`headers` as they are sent. Raises ValueError for what would end a line or the head."""
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    if len(lines.translate(None, _TEXT)) != 2 * len(headers):
+        raise ValueError("control character in a header")
+    return lines
 
 
 def answer_headers(

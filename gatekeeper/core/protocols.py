@@ -22,12 +22,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-Immediate = Callable[
-    [str, str, bytes, bytes, Iterable[tuple[bytes, bytes]]], "list[tuple[bytes, bytes]] | None"
-]
+Immediate = Callable[[str, str, bytes, bytes, Iterable[tuple[bytes, bytes]]], bytes | None]
 """Beside an ASGI application, for questions that need no waiting: (peer's address, method, raw path, query,
-headers) → the headers of an empty 200, all of them, or None: then the application itself is asked. Most of
-the cost of a short answer is the task, the scope and the messages of ASGI."""
+headers) → the header lines of an empty 200, all of them and each ended (`core.headers.header_lines`), or
+None: then the application itself is asked. Most of the cost of a short answer is the task, the scope and the
+messages of ASGI."""
 
 
 class SessionStore(Protocol):

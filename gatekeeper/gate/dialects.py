@@ -53,6 +53,7 @@ DIALECTS = (
     Dialect("envoy", host=b"host", in_place=True, removes=True),
 )
 
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _SCHEMES = {b"https": "https", b"http": "http", b"wss": "https", b"ws": "http"}  # Traefik writes the latter
 
 _METHOD, _SCHEME, _HOST, _URI, _CHAIN = range(5)
@@ -113,34 +114,42 @@ class QuestionReader:
                     raise RequestRejected(400, "question_twice", name.decode("latin-1"))
                 else:
                     found[index] = before + (b";" if index == _COOKIE else b",") + value
+        asked, scheme_said, host_said, uri, chain, cookies, mode, dest, accept, xhr, purpose, socket = found
         if dialect.in_place:
-            method, raw_path = asked_method, asked_path[self._endpoint :]
+            asked, raw_path, uri = b"GET", asked_path[self._endpoint :], b"/"
+        if not (asked and scheme_said and host_said and uri and chain):
+            raise self._incomplete(found)
+        if dialect.in_place:
+            method = asked_method
         else:
-            method = self._said(found, _METHOD, dialect.method).decode("latin-1")
-            raw_path, _, query = self._said(found, _URI, dialect.uri).partition(b"?")
-        scheme = _SCHEMES.get(self._said(found, _SCHEME, dialect.scheme))
+            method = _METHODS.get(asked) or asked.decode("latin-1")
+            raw_path, _, query = uri.partition(b"?")
+        scheme = _SCHEMES.get(scheme_said)
         if scheme is None:
             raise RequestRejected(400, "question_scheme")
-        host = config.hosts.find(self._said(found, _HOST, dialect.host))
+        host = config.hosts.find(host_said)
         if host is None:
             raise RequestRejected(421, "foreign_host")
-        client = self._client(peer, self._said(found, _CHAIN, b"x-forwarded-for"))
+        client = self._client(peer, chain)
         kind = Kind.WEBSOCKET
-        if found[_SOCKET] is None or method != "GET":
-            kind = judge_kind(found[_MODE], found[_DEST], found[_ACCEPT], found[_XHR], found[_PURPOSE])
+        if socket is None or method != "GET":
+            kind = judge_kind(mode, dest, accept, xhr, purpose)
         target, application = config.target(host, raw_path, query)
         facts = Facts(method, scheme, host, target, client, kind)
-        cookies = found[_COOKIE]
         if cookies is None:
             return facts, None, b"", application
         return facts, config.session_cookie(cookies), cookies, application
 
-    @staticmethod
-    def _said(found: list[bytes | None], index: int, name: bytes) -> bytes:
-        value = found[index]
-        if not value:
-            raise RequestRejected(400, "question_incomplete", name.decode("ascii"))
-        return value
+    def _incomplete(self, found: list[bytes | None]) -> RequestRejected:
+        """What is left out first."""
+        dialect = self._dialect
+        wanted = (dialect.method, dialect.scheme, dialect.host, dialect.uri, b"x-forwarded-for")
+        left_out = (
+            name
+            for index, name in enumerate(wanted)
+            if not found[index] and not (dialect.in_place and index in (_METHOD, _URI))
+        )
+        return RequestRejected(400, "question_incomplete", next(left_out).decode("ascii"))
 
 
 def _client(proxies: TrustedProxies, peer: str, chain: bytes) -> str:

@@ -25,6 +25,7 @@ from gatekeeper.core.clock import Clock
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
 from gatekeeper.core.cookies import without_cookies
 from gatekeeper.core.errors import RequestRejected, Undecidable
+from gatekeeper.core.headers import header_lines
 from gatekeeper.core.origins import origin_allowed
 from gatekeeper.core.policy import Decision, Outcome, decide
 from gatekeeper.core.protocols import ASGIApp, Assertions, Receive, Scope, Send, SessionGuard
@@ -135,8 +136,8 @@ class ForwardAuth:
 
     def immediate(
         self, peer: str, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
-    ) -> list[tuple[bytes, bytes]] | None:
-        """The headers of a positive answer that takes no waiting: see `core.protocols.Immediate`.
+    ) -> bytes | None:
+        """The header lines of a positive answer that takes no waiting: see `core.protocols.Immediate`.
 
         Everything else is None, and is judged again from its beginning by `__call__`, which also says why.
         """
@@ -160,7 +161,7 @@ class ForwardAuth:
         if decision.outcome is not Outcome.ALLOW:
             return None
         try:
-            answer = self._passing(session, facts, application, cookies, now)
+            lines = header_lines(tuple(self._passing(session, facts, application, cookies, now)))
         except Undecidable:  # said, and answered 503, by `__call__`
             return None
         if self._on_line is not None:
@@ -178,7 +179,7 @@ class ForwardAuth:
                     seconds=time.perf_counter() - began,
                 )
             )
-        return answer
+        return lines
 
     async def _find_session(self, context: RequestContext, cookie: bytes, now: float) -> None:
         found = self._guard.peek(cookie, now)

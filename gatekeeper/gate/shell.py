@@ -132,7 +132,7 @@ class Gate:
 
     def immediate(
         self, peer: str, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
-    ) -> list[tuple[bytes, bytes]] | None:
+    ) -> bytes | None:
         """See `core.protocols.Immediate`."""
         answer = self._immediate.get(raw_path)
         return None if answer is None else answer(peer, method, raw_path, query, headers)

@@ -11,6 +11,7 @@ from gatekeeper.core.headers import (
     HOP_BY_HOP,
     RequestHeaders,
     answer_headers,
+    header_lines,
     normalise_name,
     private_cache_control,
 )
@@ -188,3 +189,11 @@ def test_the_application_cannot_set_our_cookies() -> None:
 )
 def test_protected_answers_stay_out_of_shared_caches(before: bytes | None, after: bytes) -> None:
     assert private_cache_control(before) == after
+
+
+@pytest.mark.parametrize("bad", [b"a\r\nSet-Cookie: b", b"a\r", b"a\n", b"\x00", b"\x7f"])
+def test_no_value_can_end_its_line(bad: bytes) -> None:
+    assert header_lines(((b"a", b"b"), (b"c", b""))) == b"a: b\r\nc: \r\n"
+    for pair in ((b"a", bad), (bad, b"a")):
+        with pytest.raises(ValueError, match="control character"):
+            header_lines((pair,))

@@ -193,8 +193,8 @@ class StrictProtocol(Pacing, asyncio.Protocol):
         if self._stopping or self.write_paused or self._head.data:
             return None
         try:
-            headers = ask(self.address, head.method, head.raw_path, head.query, head.headers)
-            return None if headers is None else empty_answer(headers, self.server_state.default_headers)
+            lines = ask(self.address, head.method, head.raw_path, head.query, head.headers)
+            return None if lines is None else empty_answer(lines, self.server_state.default_headers)
         except Exception:
             return None  # asked again in the ordinary way, where errors are answered and reported
 
