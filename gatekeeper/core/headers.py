@@ -143,7 +143,6 @@ class RequestHeaders:
         return verdict
 
 
-@lru_cache(1024)
 def header_lines(headers: HeaderList) -> bytes:
     """`headers` as they are sent. Raises ValueError for what would end a line or the head."""
     lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)

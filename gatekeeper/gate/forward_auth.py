@@ -33,7 +33,8 @@ from gatekeeper.core.session import EndReason, HeaderList, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import REMEMBERED, GateConfig
 from gatekeeper.gate.dialects import Dialect, QuestionReader
-from gatekeeper.gate.line import Line
+from gatekeeper.gate.line import Line, question_line
+from gatekeeper.gate.made import MadeLines
 from gatekeeper.gate.refusals import refuse_background, sign_in_location, step_up_location, wants_json
 from gatekeeper.gate.shell import CHANGE_PASSWORD
 
@@ -87,6 +88,7 @@ class ForwardAuth:
         self._clean, self._known_clean = clean, lru_cache(4096)(clean)
         self._removable = (b"cookie", *sorted(name.lower().encode("ascii") for name in identity_names))
         self._own_paths = frozenset((config.prefix, CHANGE_PASSWORD))
+        self._made = MadeLines()
         self._prefix_slash = config.prefix + "/"
         self._id_prefix = secrets.token_hex(4)
         self._id_counter = count()
@@ -132,7 +134,7 @@ class ForwardAuth:
         finally:
             if self._on_line is not None:
                 seconds = time.perf_counter() - began
-                self._on_line(_line(scope, context, answer, decision, seconds))
+                self._on_line(question_line(scope, context, answer, decision, seconds))
 
     def immediate(
         self, peer: str, method: str, raw_path: bytes, query: bytes, headers: Iterable[tuple[bytes, bytes]]
@@ -161,7 +163,7 @@ class ForwardAuth:
         if decision.outcome is not Outcome.ALLOW:
             return None
         try:
-            lines = header_lines(tuple(self._passing(session, facts, application, cookies, now)))
+            lines = self._passing_lines(cookie, session, facts, application, cookies, now)
         except Undecidable:  # said, and answered 503, by `__call__`
             return None
         if self._on_line is not None:
@@ -179,6 +181,24 @@ class ForwardAuth:
                     seconds=time.perf_counter() - began,
                 )
             )
+        return lines
+
+    def _passing_lines(
+        self,
+        cookie: bytes,
+        session: Session,
+        facts: Facts,
+        application: Application,
+        cookies: bytes,
+        now: float,
+    ) -> bytes:
+        """The header lines of a positive answer, made once for a burst of questions about one person."""
+        lines = self._made.find(cookie, session, application, cookies, now)
+        if lines is None:
+            lines = header_lines(tuple(self._passing(session, facts, application, cookies, now)))
+            self._made.keep(cookie, session, application, cookies, now, lines)
+        elif session.step == "" and application.counts_as_activity(facts.target.readings[0]):
+            self._guard.touch(session, now)
         return lines
 
     async def _find_session(self, context: RequestContext, cookie: bytes, now: float) -> None:
@@ -321,31 +341,3 @@ async def _plain(send: Send, status: int, body: bytes) -> None:
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _line(
-    scope: Scope, context: RequestContext, answer: Answer, decision: Decision | None, seconds: float
-) -> Line:
-    """The access log's line about the request that was asked about."""
-    facts, session, refusal = context.facts, context.session, context.refusal
-    if facts is not None:
-        client, method, path = facts.client, facts.method, facts.target.path
-    else:
-        client = scope["client"][0] if scope.get("client") else ""
-        method, path = scope["method"], scope["raw_path"].decode("latin-1")
-    if refusal is not None:
-        outcome = refusal.reason
-    else:
-        outcome = decision.outcome.name.lower() if decision is not None else "error"
-    return Line(
-        request_id=context.request_id,
-        client=client,
-        method=method,
-        path=path,
-        status=answer.status,
-        outcome=outcome,
-        rule=decision.rule if decision is not None else None,
-        login=session.user.login if session is not None else "",
-        bytes=answer.bytes,
-        seconds=seconds,
-    )

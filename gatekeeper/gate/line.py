@@ -51,3 +51,31 @@ def make_line(
         bytes=answer.bytes,
         seconds=seconds,
     )
+
+
+def question_line(
+    scope: Scope, context: RequestContext, answer: Answer, decision: Decision | None, seconds: float
+) -> Line:
+    """The access log's line about a request that another proxy asked about."""
+    facts, session, refusal = context.facts, context.session, context.refusal
+    if facts is not None:
+        client, method, path = facts.client, facts.method, facts.target.path
+    else:
+        client = scope["client"][0] if scope.get("client") else ""
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+    if refusal is not None:
+        outcome = refusal.reason
+    else:
+        outcome = decision.outcome.name.lower() if decision is not None else "error"
+    return Line(
+        request_id=context.request_id,
+        client=client,
+        method=method,
+        path=path,
+        status=answer.status,
+        outcome=outcome,
+        rule=decision.rule if decision is not None else None,
+        login=session.user.login if session is not None else "",
+        bytes=answer.bytes,
+        seconds=seconds,
+    )

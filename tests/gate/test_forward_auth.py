@@ -17,10 +17,12 @@ from gatekeeper.core.headers import RequestHeaders, header_lines
 from gatekeeper.core.hosts import OurHosts, TrustedProxies, parse_hop
 from gatekeeper.core.policy import NOBODY, PUBLIC, Rule, make_allow, make_policy, make_rule
 from gatekeeper.core.protocols import Message
+from gatekeeper.core.session import EndReason, Session
 from gatekeeper.core.target import Leniency
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS, Dialect
 from gatekeeper.gate.line import Line
+from gatekeeper.gate.made import MadeLines
 from gatekeeper.gate.shell import Gate
 from gatekeeper.settings.addresses import parse_network
 from tests.gate.test_shell import FETCH, NAVIGATE, Guard, pages
@@ -245,6 +247,44 @@ def test_what_needs_no_waiting_is_answered_alike(
     else:
         assert answer is None and quick.lines == []
     assert quick.gate.immediate("192.0.2.1", asked, path, b"", headers) is None, "from no proxy of ours"
+
+
+def test_an_answer_is_not_kept_beyond_what_it_says() -> None:
+    bench = Bench()
+    bench.guard.cached = True
+    dialect = DIALECTS[0]
+
+    def ask(cookies: bytes = b"theirs=1") -> bytes:
+        question = bench.question(dialect, b"/", "ada", "GET", cookies=cookies)
+        answer = bench.gate.immediate(PROXY, question[0], question[1], b"", question[2])
+        assert answer is not None
+        return answer
+
+    assert ask() is ask(), "made once"
+    assert b"cookie: theirs=2\r\n" in ask(b"theirs=2") and b"cookie: theirs=1\r\n" in ask()
+    ada = bench.guard.known[b"ada"]
+    assert isinstance(ada, Session)
+    bench.guard.known[b"ada"] = ada._replace(headers=((b"remote-user", b"ada-king"),))
+    assert b"remote-user: ada-king\r\n" in ask(), "a changed account is another session object"
+    bench.guard.known[b"ada"] = EndReason.REVOKED
+    question = bench.question(dialect, b"/", "ada", "GET", cookies=b"theirs=1")
+    assert bench.gate.immediate(PROXY, question[0], question[1], b"", question[2]) is None
+
+
+def test_what_is_kept_is_bounded_and_grows_old() -> None:
+    made, lines = MadeLines(), b"a: b\r\n"
+    ada = Guard().known[b"ada"]
+    assert isinstance(ada, Session)
+    application = Bench().config.applications.all[0]
+    made.keep(b"c", ada, application, b"", 10.0, lines)
+    assert made.find(b"c", ada, application, b"", 10.9) == lines
+    assert made.find(b"c", ada, application, b"", 11.0) is None
+    assert made.find(b"c", ada._replace(step="x"), application, b"", 10.5) is None
+    made.keep(b"long", ada, application, b"x" * 2000, 10.0, lines)
+    assert made.find(b"long", ada, application, b"x" * 2000, 10.0) is None
+    for number in range(2000):
+        made.keep(b"%d" % number, ada, application, b"", 10.0, lines)
+    assert len(made) <= 512
 
 
 @by_dialect

@@ -22,6 +22,10 @@ _OTHER_VERSION = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++ [!-~]++ HTTP/[0-9]\
 _METHOD = re.compile(rb"[A-Z][A-Z0-9-]{0,31}")
 _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")}
 _REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE", b"TRACK"})
+_MET_MAX = 2048
+_MET_LINE_MAX = 128
+_met_lines: dict[bytes, tuple[str, bytes]] = {}
+"""Request lines met before: method and path of those in HTTP/1.1 without a query, which may hold a secret."""
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
@@ -30,41 +34,26 @@ def bad_request(reason: str) -> RequestRejected:
 
 
 class Head:
-    """One request's head. `headers` are lower-case names in the order they came."""
+    """One request's head. `headers` are lower-case names in the order they came.
 
-    __slots__ = (
-        "authority",
-        "chunked",
-        "connection",
-        "expect",
-        "headers",
-        "host",
-        "length",
-        "method",
-        "minor",
-        "query",
-        "raw_path",
-        "transfer_encoding",
-        "upgrade",
-    )
+    What most requests lack is said once, by the class, instead of for each of them.
+    """
 
     headers: list[tuple[bytes, bytes]]
     method: str
     raw_path: bytes
     query: bytes
     minor: int
-
-    def __init__(self) -> None:
-        self.authority: bytes | None = None
-        """From an absolute-form target."""
-        self.host: bytes | None = None
-        self.length: int | None = None
-        self.transfer_encoding: bytes | None = None
-        self.chunked = False
-        self.connection: tuple[bytes, ...] = ()
-        self.expect = False
-        """`Expect: 100-continue` was sent and a body is to follow."""
-        self.upgrade: bytes | None = None
+    authority: bytes | None = None
+    """From an absolute-form target."""
+    host: bytes | None = None
+    length: int | None = None
+    transfer_encoding: bytes | None = None
+    chunked = False
+    connection: tuple[bytes, ...] = ()
+    expect = False
+    """`Expect: 100-continue` was sent and a body is to follow."""
+    upgrade: bytes | None = None
 
     @property
     def has_body(self) -> bool:
@@ -89,15 +78,12 @@ def _parse(block: bytes, limits: ServerLimits) -> Head:
     if len(block.translate(None, fields.TEXT)) != 2 * len(lines) - 2:
         raise bad_request("control_byte")
     head = Head()
-    match = _ORIGIN_FORM.fullmatch(request_line)
-    method = None if match is None else _METHODS.get(match[1])
-    if match is None or method is None:
-        _read_request_line(request_line, head)
+    met = _met_lines.get(request_line)
+    if met is not None:
+        head.method, head.raw_path = met
+        head.query, head.minor = b"", 1
     else:
-        head.method = method
-        _, head.raw_path, query, minor = match.groups()
-        head.query = query or b""
-        head.minor = 1 if minor == b"1" else 0
+        _read_first_line(request_line, head)
     if len(lines) - 1 > limits.headers:
         raise RequestRejected(431, "too_many_headers")
     del lines[0]
@@ -105,6 +91,22 @@ def _parse(block: bytes, limits: ServerLimits) -> Head:
     head.headers = [met_before(line) or read_line(line, head) for line in lines]
     fields.settle(head)
     return head
+
+
+def _read_first_line(line: bytes, head: Head) -> None:
+    match = _ORIGIN_FORM.fullmatch(line)
+    method = None if match is None else _METHODS.get(match[1])
+    if match is None or method is None:
+        return _read_request_line(line, head)
+    head.method = method
+    _, head.raw_path, query, minor = match.groups()
+    head.query = query or b""
+    head.minor = 1 if minor == b"1" else 0
+    if query is None and head.minor and len(line) <= _MET_LINE_MAX:
+        if len(_met_lines) >= _MET_MAX:
+            _met_lines.clear()
+        _met_lines[line] = (method, head.raw_path)
+    return None
 
 
 def _read_request_line(line: bytes, head: Head) -> None:

@@ -121,20 +121,25 @@ def build_head(
     return ResponseHead(line + fields + end, 0 if bodiless else length, chunked, close, bodiless)
 
 
+@lru_cache(2048)
+def _begin(lines: bytes) -> bytes:
+    ends = lines.count(b"\r\n")
+    if len(lines.translate(None, TEXT)) != 2 * ends or not lines.endswith(b"\r\n") or b"\n\r" in lines:
+        raise InvalidResponse("control character in a header")
+    return STATUS_LINES[200] + lines
+
+
 @lru_cache(4)
-def _lines(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % field for field in fields)
+def _end(defaults: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in defaults) + b"\r\n"
 
 
 def empty_answer(lines: bytes, defaults: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A whole 200 without a body. `lines` say so (Content-Length) and nothing about the connection.
 
-    Raises `InvalidResponse`.
+    Raises `InvalidResponse`. The same lines come again and again, so they are judged once.
     """
-    ends = lines.count(b"\r\n")
-    if len(lines.translate(None, TEXT)) != 2 * ends or not lines.endswith(b"\r\n") or b"\n\r" in lines:
-        raise InvalidResponse("control character in a header")
-    return b"%b%b%b\r\n" % (STATUS_LINES[200], lines, _lines(tuple(defaults)))
+    return _begin(lines) + _end(tuple(defaults))
 
 
 def refusal(status: int, reason: str, defaults: Iterable[tuple[bytes, bytes]]) -> bytes:
