@@ -12,7 +12,8 @@
 
 local url = os.getenv("GATEKEEPER_URL") or "http://127.0.0.1:8080"
 local prefix = os.getenv("GATEKEEPER_PREFIX") or "/_gate"
-local identity = os.getenv("GATEKEEPER_IDENTITY") or "Remote-User Remote-Name Remote-Email Remote-Groups"
+local identity = os.getenv("GATEKEEPER_IDENTITY")
+    or "Remote-User Remote-Name Remote-Email Remote-Groups X-Gatekeeper-Assertion"
 
 local TIMEOUT = 4000 -- milliseconds, for each of two attempts
 

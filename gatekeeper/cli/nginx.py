@@ -14,6 +14,7 @@ import click
 from gatekeeper.cli.common import config_option, settings_from
 from gatekeeper.settings import Settings
 from gatekeeper.settings.addresses import parse_upstream_url
+from gatekeeper.settings.identity import IdentitySettings
 from gatekeeper.settings.upstream import UpstreamSettings
 
 Mode = Literal["ask", "ask-cached", "hand-over"]
@@ -161,19 +162,19 @@ def _with_application(site: str, upstream: UpstreamSettings, body: int) -> str:
 
 def _with_identity(text: str, settings: Settings, upstream: UpstreamSettings) -> str:
     """The configured header names; the usual ones are emptied where they are not used."""
-    identity = settings.identity
+    headers = settings.identity.headers
+    names = [name.lower() for name in headers.values()]
     cleared: list[str] = []
-    names = [name for name in (identity.user, identity.name, identity.email, identity.groups) if name]
-    for key in ("User", "Name", "Email", "Groups"):
-        usual, wanted = f"Remote-{key}", getattr(identity, key.lower())
-        asked = rf"^auth_request_set \$gatekeeper_{key.lower()} .*\n"
+    for key, usual in IdentitySettings().headers.items():
+        wanted, variable = headers.get(key, ""), f"$gatekeeper_{key}"
+        asked = rf"^auth_request_set {re.escape(variable)} .*\n"
         told = rf"^proxy_set_header {usual} .*\n"
-        variable = wanted.lower().replace("-", "_")
-        line = f"auth_request_set $gatekeeper_{key.lower()} $upstream_http_{variable};\n" if wanted else ""
+        answered = f"$upstream_http_{wanted.lower().replace('-', '_')}"
+        line = f"auth_request_set {variable} {answered};\n" if wanted else ""
         text = re.sub(asked, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)  # type: ignore[misc]
-        line = f"proxy_set_header {wanted} $gatekeeper_{key.lower()};\n" if wanted else ""
+        line = f"proxy_set_header {wanted} {variable};\n" if wanted else ""
         text = re.sub(told, lambda _, line=line: line, text, count=1, flags=re.MULTILINE)  # type: ignore[misc]
-        if usual.lower() not in [name.lower() for name in names]:
+        if usual.lower() not in names:
             cleared.append(f'proxy_set_header {usual} "";\n')
     text = text.replace("# The browser's cookies", "".join(cleared) + "# The browser's cookies")
     if upstream.host == "rewrite" and not upstream.url.startswith("unix:"):
@@ -183,8 +184,7 @@ def _with_identity(text: str, settings: Settings, upstream: UpstreamSettings) ->
 
 
 def _without_identity(text: str, settings: Settings) -> str:
-    identity = settings.identity
-    names = {name.lower() for name in (identity.user, identity.name, identity.email, identity.groups)}
+    names = {name.lower() for name in settings.identity.headers.values()}
     lines = text.splitlines(keepends=True)
     return "".join(line for line in lines if line.startswith("#") or line.split()[1].lower() not in names)
 

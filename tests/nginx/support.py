@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import jwt
 import trustme
 
 from tests.server.wire import read_answers
@@ -93,6 +94,15 @@ class Site:
         answer = answers[0]
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers]
         return Answer(answer.status, pairs, answer.body)
+
+    def verify(self, assertion: str) -> dict[str, Any]:
+        """What it says, verified as an application does: with the keys that the proxy leads to."""
+        keys = jwt.PyJWKSet.from_json(self.ask("/_gate/jwks.json").body.decode())
+        key = keys[jwt.get_unverified_header(assertion)["kid"]]
+        claims: dict[str, Any] = jwt.decode(
+            assertion, key, algorithms=["ES256"], audience=self.origin, issuer=self.origin
+        )
+        return claims
 
     def person(self, login: str, *roles: str) -> str:
         """The Cookie header of somebody who is signed in; another session each time."""

@@ -112,6 +112,9 @@ FORGED = [
     ("Remote-Groups", "payments"),
     ("X-Forwarded-User", "root"),
     ("X-Auth-Request-User", "root"),
+    ("X-Gatekeeper-Assertion", "root"),
+    ("X_Gatekeeper_Assertion", "root"),
+    ("X.Gatekeeper.Assertion", "root"),
     ("X-Gatekeeper-Sign-In", "https://evil.example/"),
     ("X-Original-URI", "/health"),
     ("X-Original-URL", "/health"),
@@ -130,6 +133,23 @@ FORGED = [
     ("X-HTTP-Method-Override", "GET"),
     ("Connection", "close, Remote-User, Cookie, X-Original-URI"),
 ]
+
+
+def test_the_application_can_verify_who_asks(site: Site, application: Recording) -> None:
+    assert site.ask("/orders", cookie=site.person("ada", "payments")).status == 200
+    (assertion,) = head_of(application.arrived[0].head)["x-gatekeeper-assertion"]
+    claims = site.verify(assertion)
+    assert (claims["preferred_username"], claims["roles"]) == ("ada", ["payments"])
+    application.clear()
+    assert site.ask("/health").status == 200
+    assert head_of(application.arrived[0].head).get("x-gatekeeper-assertion", [""]) == [""]
+
+
+def test_cookies_may_fill_as_much_as_nginx_takes(site: Site, application: Recording) -> None:
+    """Its answers to questions hold them, and are 4 KB at most unless it is told otherwise."""
+    cookie = site.person("ada", "payments") + "; theme=" + "x" * 7_500
+    assert site.ask("/orders", cookie=cookie).status == 200
+    assert head_of(application.arrived[0].head)["cookie"][0].count("x") == 7_500
 
 
 def test_what_is_forged_outside_opens_nothing(site: Site, application: Recording) -> None:

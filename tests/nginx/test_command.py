@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from click.testing import CliRunner
 
@@ -72,7 +74,12 @@ def test_nginx_does_what_was_printed(application: Recording, tmp_path: Path) -> 
     port, trust = free_port(), certificate(tmp_path)
     more: dict[str, Any] = {
         "prefix": "/sign-in",
-        "identity": {"user": "X-Remote-User", "email": "", "groups": "X-Roles"},
+        "identity": {
+            "user": "X-Remote-User",
+            "email": "",
+            "groups": "X-Roles",
+            "assertion": {"header": "Proof-Of-Person"},
+        },
         "upstream": f"http://127.0.0.1:{application.port}",
     }
     for mode in ("ask", "ask-cached", "hand-over"):
@@ -97,8 +104,12 @@ def test_nginx_does_what_was_printed(application: Recording, tmp_path: Path) -> 
                     ("X-Remote-User", "root"),
                     ("X-Roles", "root"),
                 ]
-                forged += [("Remote-Email", "root"), ("Remote-Groups", "root")]
+                forged += [("Remote-Email", "root"), ("Remote-Groups", "root"), ("Proof-Of-Person", "root")]
+                forged.append(("X-Gatekeeper-Assertion", "root"))
                 assert found.ask("/a", forged, cookie=found.person("ada", "ops")).status == 200
+                (proof,) = head_of(application.arrived[0].head)["proof-of-person"]
+                keys = json.loads(found.ask("/sign-in/jwks.json").body)["keys"]
+                assert jwt.get_unverified_header(proof)["kid"] in [key["kid"] for key in keys]
         head = head_of(application.arrived[0].head)
         assert (head["x-remote-user"], head["x-roles"]) == (["ada"], ["ops"])
         assert b"root" not in application.arrived[0].head

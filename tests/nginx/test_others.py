@@ -146,6 +146,16 @@ def test_the_application_learns_who_asks_and_none_of_our_cookies(site: Site, app
     assert second.get("cookie", [""]) == [""]
 
 
+def test_the_application_can_verify_who_asks(site: Site, application: Recording) -> None:
+    assert site.ask("/orders", cookie=site.person("ada", "payments")).status == 200
+    (assertion,) = head_of(application.arrived[0].head)["x-gatekeeper-assertion"]
+    claims = site.verify(assertion)
+    assert (claims["preferred_username"], claims["roles"]) == ("ada", ["payments"])
+    application.clear()
+    assert site.ask("/health").status == 200
+    assert head_of(application.arrived[0].head).get("x-gatekeeper-assertion", [""]) == [""]
+
+
 def test_what_is_forged_outside_opens_nothing(site: Site, application: Recording) -> None:
     away = site.ask("/orders?a=1", [*PAGE.items(), *FORGED])
     assert away.status == 302
