@@ -62,6 +62,10 @@ class EventKind(StrEnum):
     SECRET_ROTATED = "secret.rotated"  # noqa: S105 - a name, not a secret
     FORM_REFUSED = "form.refused"
     """A form came without its CSRF token or from another site."""
+    FORM_KEPT = "form.kept"
+    """It was sent into a session that had ended."""
+    FORM_SENT = "form.sent"
+    """A kept one, by its owner, after signing in again."""
     MAIL_GIVEN_UP = "mail.given_up"
     """A mail will never be sent: refused for good, expired while waiting, or unreadable."""
 

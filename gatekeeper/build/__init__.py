@@ -85,6 +85,8 @@ class Gatekeeper:
             tasks.start(services.expiry.run(), name="reminders of expiring passwords")
             if services.signing_keys is not None:
                 tasks.start(services.signing_keys.run(), name="signing keys")
+            if services.kept_forms is not None:
+                tasks.start(services.kept_forms.run(), name="kept forms")
             stack.push_async_callback(tasks.close)
             self.services, self._gate = services, gate
             try:

@@ -18,6 +18,7 @@ from gatekeeper.core.clock import Clock
 from gatekeeper.core.hosts import OurHosts, TrustedProxies
 from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.gate.config import GateConfig
+from gatekeeper.gate.kept import KeptFormGate
 from gatekeeper.gate.probe import Probe
 from gatekeeper.gate.shell import Gate
 from gatekeeper.settings import Settings
@@ -92,6 +93,9 @@ def make_gate(
         on_error=report_error,
         own=forward_auth | health | key_set | {probe.PATH: doctor},
         assertions=services.assertions,
+        kept=None
+        if services.kept_forms is None
+        else KeptFormGate(services.kept_forms, make_cookie_names(settings), config),
     )
 
 

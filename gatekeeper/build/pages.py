@@ -65,6 +65,7 @@ def make_page_app(
             recovery=services.recovery,
             unlocks=services.unlock,
             invitations=services.invitations,
+            kept_forms=services.kept_forms,
             welcomes=Welcomes(services.db, clock),
             history=SignInHistory(services.db),
             audit=services.audit,

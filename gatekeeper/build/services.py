@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import structlog
 
+from gatekeeper.accounts import kept_forms
 from gatekeeper.accounts.admin_link import AdministratorLink
 from gatekeeper.accounts.devices import Devices
 from gatekeeper.accounts.hashing import PasswordHasher
+from gatekeeper.accounts.kept_forms import KeptForms
 from gatekeeper.accounts.lockout import Lockout, LockoutPolicy
 from gatekeeper.accounts.rates import Rates
 from gatekeeper.accounts.sign_in import SignIn
@@ -29,6 +31,7 @@ from gatekeeper.build.values import (
 )
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.identity import header_maker
+from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.sessions.invalidation import SqlInvalidations
 from gatekeeper.sessions.manager import SessionManager
 from gatekeeper.sessions.sql import SqlSessionStore
@@ -96,12 +99,30 @@ class Services:
         )
         self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
         self.sessions = make_sessions(settings, self.db, self.users, clock)
+        self.kept_forms = make_kept_forms(settings, self.db, self.audit, self.sessions, clock)
         self.signing_keys: SigningKeys | None = None
         """None when applications get no assertions."""
         self.assertions: AssertionMaker | None = None
         if settings.identity.assertion.header:
             self.signing_keys = make_signing_keys(settings, self.db, self.audit, clock)
             self.assertions = make_assertions(settings, self.signing_keys)
+
+
+def make_kept_forms(
+    settings: Settings, db: Database, audit: AuditLog, sessions: SessionManager, clock: Clock
+) -> KeptForms | None:
+    """What keeps forms that were posted into an ended session; None when nothing shall."""
+    if not settings.session.keep_forms:
+        return None
+    return KeptForms(
+        db,
+        SecretBox(make_secrets(settings), kept_forms.PURPOSE),
+        audit,
+        clock,
+        ended=sessions.ended,
+        on_error=task_failed,
+        most=settings.session.keep_forms_max,
+    )
 
 
 def make_sessions(settings: Settings, db: Database, users: Users, clock: Clock) -> SessionManager:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gatekeeper.accounts import kept_forms
 from gatekeeper.assertions import keys
 from gatekeeper.audit.events import EventKind
 from gatekeeper.cli.common import (
@@ -29,7 +30,8 @@ SEALED = (
     Sealed("second factors", totp.PURPOSE, tables.totp.c.secret),
     Sealed("waiting mails", outbox.PURPOSE, tables.outbox.c.content),
     Sealed("signing keys", keys.PURPOSE, tables.signing_keys.c.private_key),
-    Sealed("kept forms", "kept_forms", tables.kept_forms.c.content),
+    Sealed("kept forms", kept_forms.PURPOSE, tables.kept_forms.c.content),
+    Sealed("kept forms' summaries", kept_forms.PURPOSE, tables.kept_forms.c.summary),
 )
 """Everything that is stored encrypted."""
 

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from gatekeeper.core.protocols import PostedForm
     from gatekeeper.core.session import EndReason, Session
     from gatekeeper.core.target import Target
 
@@ -59,5 +60,7 @@ class RequestContext:
     """What kept a form from being answered as it should, though the page was rendered."""
     cookie: bytes | None = None
     """The value of our session cookie, as it was sent."""
+    resent: PostedForm | None = None
+    """The kept form that this request was exchanged for."""
     set_cookies: tuple[bytes, ...] = ()
     """Set-Cookie values that the gate adds to whatever answer follows."""

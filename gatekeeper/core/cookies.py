@@ -23,6 +23,8 @@ class CookieNames(NamedTuple):
     """Counts redirects between gate and sign-in page."""
     sso: str
     """Binds sign-ins at identity providers to this browser."""
+    kept: str
+    """Which browser a form is kept for."""
     secure: bool
 
     @classmethod
@@ -37,12 +39,13 @@ class CookieNames(NamedTuple):
             remember=host_only + base + "_remember",
             bounce=host_only + base + "_bounce",
             sso=host_only + base + "_sso",
+            kept=host_only + base + "_kept",
             secure=secure,
         )
 
     def all_spellings(self) -> frozenset[bytes]:
         """Every name under which one of our cookies could reach the application, prefixed or not."""
-        plain = {name.removeprefix("__Host-").removeprefix("__Secure-") for name in self[:6]}
+        plain = {name.removeprefix("__Host-").removeprefix("__Secure-") for name in self[:7]}
         return frozenset(
             (prefix + name).encode("ascii") for name in plain for prefix in ("", "__Host-", "__Secure-")
         )

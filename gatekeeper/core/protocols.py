@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gatekeeper.core.session import (
     Cutoffs,
+    Ended,
     EndReason,
     HeaderList,
     Session,
@@ -37,6 +38,9 @@ class SessionStore(Protocol):
 
     async def get(self, key: bytes) -> SessionRecord | EndReason:
         """The record, or why there is none: UNKNOWN, or the reason it was ended with."""
+
+    async def ended(self, key: bytes) -> Ended | None:
+        """Whose session it was, and how it ended; None while it lives, and when nothing is known of it."""
 
     async def create(self, record: SessionRecord) -> None: ...
 
@@ -117,6 +121,40 @@ class Assertions(Protocol):
 
     def lines(self, session: Session, audience: str, now: float, *, active: bool) -> HeaderList:
         """The header lines for a live, complete session. Raises Undecidable when there is no key."""
+
+
+class PostedForm(NamedTuple):
+    """A form as a browser sent it."""
+
+    host: str
+    """As `Facts.host`."""
+    target: bytes
+    """Path and query, byte for byte."""
+    content_type: bytes
+    body: bytes
+
+
+class FormKeeper(Protocol):
+    """Keeps forms that were posted into an ended session (`accounts.kept_forms.KeptForms`).
+
+    Raises `StoreUnavailable`. `browser` is the value of the cookie that tells browsers apart.
+    """
+
+    most: int
+    """Bytes of the largest body that is kept."""
+
+    async def owner(self, cookie: bytes) -> int | None:
+        """The user whose session with this cookie ended by itself a short while ago."""
+
+    async def keep(
+        self, user_id: int, form: PostedForm, browser: str | None, *, client: str, request_id: str
+    ) -> str | None:
+        """Keep it for `user_id` and this browser; the browser's value from now on. None: not kept."""
+
+    async def take(
+        self, key: str, user: UserRecord, browser: str | None, *, client: str, request_id: str
+    ) -> PostedForm | None:
+        """Give it out, once and for all; None when it is not there for this user and browser."""
 
 
 class TunnelPeer(Protocol):

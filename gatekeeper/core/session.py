@@ -31,6 +31,14 @@ class EndReason(StrEnum):
     """The last tab with the application was closed, or none was heard of for long."""
 
 
+class Ended(NamedTuple):
+    """How a session ended that is over."""
+
+    user_id: int
+    reason: EndReason
+    at: float
+
+
 class SessionRecord(NamedTuple):
     """One session as the store keeps it: facts only. `key` is SHA-256 of the id, never the id itself."""
 

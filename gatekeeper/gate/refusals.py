@@ -96,12 +96,15 @@ def other_spelling(scope: Scope, error: RequestRejected, config: GateConfig) -> 
     return ""
 
 
-async def redirect(send: Send, location: str, *, status: int = 303) -> None:
+async def redirect(
+    send: Send, location: str, *, status: int = 303, set_cookies: tuple[bytes, ...] = ()
+) -> None:
     """303: whatever the method was, the sign-in page is fetched with GET (RFC 9110 section 15.4.4)."""
     headers = [
         (b"location", location.encode("ascii")),
         (b"cache-control", b"no-store"),
         (b"content-length", b"0"),
+        *((b"set-cookie", value) for value in set_cookies),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

@@ -19,6 +19,7 @@ from gatekeeper.core.session import EndReason, HeaderList, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
+from gatekeeper.gate.kept import KeptFormGate, announces
 from gatekeeper.gate.line import Line, make_line
 from gatekeeper.gate.live import SWEEP_INTERVAL, LiveSockets
 from gatekeeper.gate.middleware import run_websocket
@@ -46,7 +47,8 @@ class Gate:
     judge the asker themselves, or tell nothing. One whose path ends with a slash has all that is below, too.
     `assertions` sign for the application who is asking; None: it is told by the identity headers alone.
     `on_line` gets one `Line` a request (None: nobody wants them); `on_error` every exception that nobody
-    expected, and every `Undecidable`, with the request id.
+    expected, and every `Undecidable`, with the request id. `kept`: what keeps forms that were posted into an
+    ended session; None: nothing does.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Gate:
         on_error: Callable[[str, BaseException], None],
         own: Mapping[str, ASGIApp] | None = None,
         assertions: Assertions | None = None,
+        kept: KeptFormGate | None = None,
     ) -> None:
         self._assertions = assertions
         self._pages = pages
@@ -68,6 +71,7 @@ class Gate:
         self._clock = clock
         self._on_line = on_line
         self._on_error = on_error
+        self._kept = kept
         self._own = {(config.prefix + path).encode("ascii"): own_app for path, own_app in (own or {}).items()}
         self._immediate: dict[bytes, Immediate] = {
             path: own_app.immediate for path, own_app in self._own.items() if hasattr(own_app, "immediate")
@@ -154,6 +158,8 @@ class Gate:
         outcome: Outcome,
     ) -> None:
         if outcome is Outcome.SIGN_IN:
+            if self._kept is not None and await self._kept.kept(scope, receive, answer, context, facts):
+                return
             await self._sign_in(scope, answer, context, facts)
         elif outcome is Outcome.STEP_UP and context.session is not None:
             await self._step_up(scope, answer, context, facts, context.session)
@@ -222,6 +228,12 @@ class Gate:
         if websocket and not origin_allowed(scope["headers"], (self._config.own_origin(facts.host),)):
             await self._refuse(scope, receive, answer, context, Refusal(403, "foreign_origin"))
             return
+        if self._kept is not None and facts.method == "POST" and announces(dict(scope["headers"])):
+            exchanged = await self._kept.exchange(scope, receive, context, facts, session)
+            if exchanged is None:
+                await redirect(answer, self._kept.page)
+                return
+            receive = exchanged
         identity: HeaderList = ()
         if session is not None:
             active = application.is_activity(facts, scope["headers"])
@@ -302,6 +314,8 @@ class Gate:
             self._on_error(context.request_id, error)
         if answer.started:
             raise error
+        if self._kept is not None and context.resent is not None:
+            await self._kept.failed(scope, context, error)
         if isinstance(error, RequestRejected) and (location := other_spelling(scope, error, self._config)):
             context.refusal = Refusal(307, error.reason)
             await redirect(answer, location, status=307)

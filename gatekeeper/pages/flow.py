@@ -31,7 +31,7 @@ _PAGES = {
     Step.SET_UP: "2fa/setup",
     Step.WELCOME: "welcome",
 }
-_OWN_TARGETS = ("/account", "/password")
+_OWN_TARGETS = ("/account", "/password", "/kept")
 """Pages of ours that a person may want to go to by signing in."""
 
 WANTS_TRUST = Step.SECOND_FACTOR.value

@@ -18,6 +18,7 @@ from gatekeeper.pages.forgot import ForgotPage
 from gatekeeper.pages.form_errors import PasswordWords
 from gatekeeper.pages.form_guard import FormGuard
 from gatekeeper.pages.invite import InvitePage
+from gatekeeper.pages.kept import KeptPage
 from gatekeeper.pages.page import Pages
 from gatekeeper.pages.password import PasswordPage
 from gatekeeper.pages.password_proof import PasswordProof
@@ -198,6 +199,20 @@ def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         prefix=prefix,
     )
 
+    kept = []
+    if services.kept_forms is not None:
+        kept = _form(
+            f"{prefix}/kept",
+            KeptPage(
+                kept=services.kept_forms,
+                cookie=services.cookies.kept,
+                flow=flow,
+                guard=guard,
+                pages=pages,
+                prefix=prefix,
+            ),
+        )
+
     async def change_password(_request: Request) -> Response:
         return Response(status_code=302, headers={"location": f"{prefix}/password"})
 
@@ -205,6 +220,7 @@ def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         *_form(f"{prefix}/2fa/setup", setup),
         Route(f"{prefix}/2fa/saved", setup.saved, methods=["POST"]),
         *_form(f"{prefix}/account", account),
+        *kept,
     ]
     if services.local_passwords:
         found += _form(f"{prefix}/password", password)

@@ -217,6 +217,37 @@ class Audit(Protocol):
     ) -> None: ...
 
 
+class KeptForm(Protocol):
+    """`accounts.kept_forms.Summary`."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def target(self) -> bytes: ...
+
+    @property
+    def names(self) -> builtins.list[str]: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def kept_at(self) -> float: ...
+
+
+class KeptForms(Protocol):
+    """`accounts.kept_forms.KeptForms`. Raises StoreUnavailable."""
+
+    async def list(self, user_id: int, browser: str | None) -> Sequence[KeptForm]:
+        """The oldest first."""
+
+    async def discard(self, key: str, user_id: int) -> None: ...
+
+
 class Slide(NamedTuple):
     """One of the pictures and texts that welcome somebody."""
 
@@ -276,6 +307,8 @@ class PageServices:
     """Identity providers that people may sign in with."""
     local_passwords: bool = True
     """False when people sign in at identity providers alone: nothing about passwords is shown or accepted."""
+    kept_forms: KeptForms | None = None
+    """None: none are kept, and there is no page for them."""
     policy: StepPolicy = field(default_factory=StepPolicy)
     """What makes `Session.step`, for saying why a step is asked for."""
     remember_max: float | None = None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.protocols import SessionStore, UserDirectory
 from gatekeeper.core.session import (
+    Ended,
     EndReason,
     HeaderList,
     Session,
@@ -196,6 +197,11 @@ class SessionManager:
         if isinstance(found.answer, Session):
             self._remember(cookie, found.answer, found.generation)
         return found.answer
+
+    async def ended(self, cookie: bytes) -> Ended | None:
+        """Whose session this cookie was of, and how it ended. Raises StoreUnavailable."""
+        session_id = self._signer.read(cookie)
+        return None if session_id is None else await self._store.ended(session_key(session_id))
 
     def touch(self, session: Session, now: float) -> None:
         """The person was active at `now`. Activity after the deadline is none: it revives nothing."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatekeeper.core.session import Cutoffs, EndReason, SessionRecord, Timeouts
+from gatekeeper.core.session import Cutoffs, Ended, EndReason, SessionRecord, Timeouts
 from gatekeeper.storage.engine import Database
 from gatekeeper.storage.revocations import REVOCABLE, Revocation, announce, revoke_user
 from gatekeeper.storage.tables import revocations, sessions
@@ -82,6 +82,14 @@ class SqlSessionStore:
         if row[0] is not None:
             return EndReason(row[0])
         return SessionRecord._make(row[1:])
+
+    async def ended(self, key: bytes) -> Ended | None:
+        query = sa.select(sessions.c.user_id, sessions.c.ended_reason, sessions.c.ended_at)
+        async with self._db.read() as conn:
+            row = (
+                await conn.execute(query.where(sessions.c.key == key, sessions.c.ended_at.is_not(None)))
+            ).first()
+        return None if row is None else Ended(row[0], EndReason(row[1]), row[2])
 
     async def create(self, record: SessionRecord) -> None:
         async with self._db.begin() as conn:

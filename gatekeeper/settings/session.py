@@ -9,7 +9,7 @@ from pydantic import AfterValidator, StrictBool, model_validator
 from gatekeeper.settings.base import Misfit, OneOrMany, Section
 from gatekeeper.settings.names import check_cookie_name
 from gatekeeper.settings.rules import Glob
-from gatekeeper.settings.units import duration
+from gatekeeper.settings.units import duration, size
 
 
 class SessionSettings(Section):
@@ -36,6 +36,13 @@ class SessionSettings(Section):
 
     background_paths: Annotated[tuple[Glob, ...], OneOrMany] = ()
     """Paths that pages ask for by themselves (polling): they do not count as activity."""
+
+    keep_forms: StrictBool = False
+    """Keep what is posted from the application's own pages into a session that just ended, encrypted and
+    for 15 minutes, for the same person to send after signing in again."""
+
+    keep_forms_max: Annotated[int, size("1KB", "100MB")] = 10_000_000
+    """The largest form that is kept."""
 
     @model_validator(mode="after")
     def _within_the_longest(self) -> SessionSettings:

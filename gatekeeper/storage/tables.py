@@ -219,12 +219,12 @@ signing_keys = sa.Table(  # of the assertions that applications verify
 kept_forms = sa.Table(  # forms that were posted into an ended session, for their owner to send again
     "kept_forms",
     metadata,
-    sa.Column("hash", sa.LargeBinary(32), primary_key=True),  # SHA-256 of the reference
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
     sa.Column("user_id", sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
-    sa.Column("browser", sa.LargeBinary(32), nullable=False),  # SHA-256 of what only that browser has
+    sa.Column("browser", sa.LargeBinary(32), nullable=False, index=True),  # SHA-256 of what only it has
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("expires_at", sa.Float, nullable=False, index=True),
     sa.Column("size", sa.Integer, nullable=False),
-    sa.Column("content", sa.LargeBinary, nullable=False),  # encrypted: target, content type, body
-    sa.Column("used_at", sa.Float),
+    sa.Column("summary", sa.LargeBinary, nullable=False),  # encrypted: target, content type, fields' names
+    sa.Column("content", sa.LargeBinary, nullable=False),  # encrypted: the body
 )

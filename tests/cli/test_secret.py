@@ -84,6 +84,7 @@ def test_the_documented_way_from_one_secret_to_the_next(installation: Installati
         "waiting mails: 0 encrypted anew, 0 under the first secret already\n"
         "signing keys: 0 encrypted anew, 0 under the first secret already\n"
         "kept forms: 0 encrypted anew, 0 under the first secret already\n"
+        "kept forms' summaries: 0 encrypted anew, 0 under the first secret already\n"
     )
     assert installation.signs_in(NEW, OLD) == "otp"
     installation.has(NEW)

@@ -40,18 +40,19 @@ def upgrade() -> None:
     )
     op.create_table(
         "kept_forms",
-        sa.Column("hash", sa.LargeBinary(32), nullable=False),
+        sa.Column("key", sa.LargeBinary(32), nullable=False),
         sa.Column("user_id", sa.Integer, nullable=False),
         sa.Column("browser", sa.LargeBinary(32), nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("expires_at", sa.Float, nullable=False),
         sa.Column("size", sa.Integer, nullable=False),
+        sa.Column("summary", sa.LargeBinary, nullable=False),
         sa.Column("content", sa.LargeBinary, nullable=False),
-        sa.Column("used_at", sa.Float),
-        sa.PrimaryKeyConstraint("hash", name="pk_kept_forms"),
+        sa.PrimaryKeyConstraint("key", name="pk_kept_forms"),
         _owner("kept_forms"),
     )
     op.create_index("ix_kept_forms_user_id", "kept_forms", ["user_id"])
+    op.create_index("ix_kept_forms_browser", "kept_forms", ["browser"])
     op.create_index("ix_kept_forms_expires_at", "kept_forms", ["expires_at"])
 
 
