@@ -27,9 +27,10 @@ _BY_NUMBER = {
     "application_unknown": (50194, 90002, 700016, 700038, 7000112, 7000114),
     "redirect_mismatch": (50011, 500113, 900971),
     "wrong_credentials": (50056, 50126),
+    "state_mismatch": (50148, 501481),  # the code belongs to another verifier
     "asks_again": (16000, 50058, 50140, 50173, 50196),
     "provider_busy": (50000, 90006, 90033, 90055),
-    "misconfigured": (50059, 50128, 50146, 50147, 50148, 501481, 500011, 650052, 650056, 9002313),
+    "misconfigured": (50059, 50128, 50146, 50147, 500011, 650052, 650056, 9002313),
 }
 _NUMBERS = {str(number): code for code, numbers in _BY_NUMBER.items() for number in numbers}
 

@@ -65,7 +65,7 @@ def proved_client(
             "AADSTS7000218: The request body must contain 'client_assertion' or 'client_secret'.",
             401,
         )
-    if found.secret is None or not secrets.compare_digest(secret, found.secret):
+    if found.secret is None or not secrets.compare_digest(secret.encode(), found.secret.encode()):
         raise Refused("invalid_client", "AADSTS7000215: Invalid client secret provided.", 401)
     if found.secret_expired:
         raise Refused("invalid_client", "AADSTS7000222: The provided client secret keys are expired.", 401)
