@@ -12,6 +12,7 @@ from gatekeeper import __version__
 _COMMANDS = {
     "serve": "gatekeeper.cli.serve:serve",
     "check": "gatekeeper.cli.config:check",
+    "reload": "gatekeeper.cli.reload:reload",
     "doctor": "gatekeeper.cli.doctor:doctor",
     "schema": "gatekeeper.cli.config:schema",
     "explain": "gatekeeper.cli.explain:explain",

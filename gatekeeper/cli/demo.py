@@ -20,12 +20,13 @@ import gatekeeper
 from gatekeeper.accounts.admin_link import LIFETIME
 from gatekeeper.build import create_app
 from gatekeeper.build.services import Services
-from gatekeeper.cli.serve import CannotListen, listen_on, run_server
+from gatekeeper.cli.serve import run_server
 from gatekeeper.core.clock import SteadyClock
 from gatekeeper.core.errors import GatekeeperError
 from gatekeeper.demo.mailbox import make_mailbox
 from gatekeeper.demo.sample import make_sample
 from gatekeeper.demo.serving import serving
+from gatekeeper.serving.sockets import CannotListen, listen_on
 from gatekeeper.settings import Settings, SettingsError, make_settings
 from gatekeeper.settings.addresses import parse_host_port
 from gatekeeper.telemetry import logs

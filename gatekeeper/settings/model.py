@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     SecretStr,
     StrictBool,
+    StrictInt,
     ValidationInfo,
     WrapValidator,
     field_validator,
@@ -49,6 +50,7 @@ from gatekeeper.settings.rules import Rule
 from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
 from gatekeeper.settings.session import SessionSettings
 from gatekeeper.settings.two_factor import TwoFactorSettings
+from gatekeeper.settings.units import duration
 from gatekeeper.settings.upstream import UpstreamSettings
 from gatekeeper.settings.welcome import Slide
 
@@ -150,6 +152,12 @@ class Settings(Section):
 
     limits: LimitsSettings = LimitsSettings()
     """What a client may cost."""
+
+    processes: Annotated[StrictInt, Field(ge=1, le=64)] | Literal["auto"] = 1
+    """Worker processes. `auto`: one for each processor that may be used."""
+
+    drain_timeout: Annotated[float, duration("1s", "1h")] = 20.0
+    """How long requests under way may take once a process is to stop, or is replaced at a reload."""
 
     log: LogSettings = LogSettings()
     """What is logged, and how."""

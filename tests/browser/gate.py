@@ -15,9 +15,9 @@ from typing import Any
 import uvloop
 
 from gatekeeper.build import Gatekeeper, create_app
-from gatekeeper.cli.serve import make_server_config
 from gatekeeper.gate.server.config import ServerLimits
 from gatekeeper.gate.server.run import StrictServer
+from gatekeeper.serving.server import make_server_config
 from gatekeeper.settings import make_settings
 
 IDLE_SECONDS = 900.0

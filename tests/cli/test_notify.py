@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from gatekeeper.cli.notify import READY, STOPPING, notify
+from gatekeeper.serving.notify import READY, STOPPING, notify
 from tests.cli.test_serve import free_port, write
 
 

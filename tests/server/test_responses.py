@@ -298,7 +298,9 @@ def test_graceful_stop_finishes_what_runs_and_closes_what_waits() -> None:
         for connection in list(bench.state.connections):
             connection.shutdown()
         await settle()
-        assert idle_transport.lost and half_transport.lost and not busy_transport.closing
+        assert not idle_transport.closing and not half_transport.closing and not busy_transport.closing
+        await bench.pass_time(2)
+        assert idle_transport.lost and b" 408 " in half_transport.written and not busy_transport.closing
         go.set()
         await bench.pass_time(3)
         assert busy_transport.written.count(b"HTTP/1.1 200") == 1
@@ -337,7 +339,7 @@ def test_a_body_that_breaks_during_its_answer_cuts_it_off() -> None:
     assert transport.aborted and transport.written.count(b"HTTP/1.1 ") == 1
 
 
-def test_a_stop_while_an_unread_body_is_dropped_ends_the_connection() -> None:
+def test_a_stop_while_an_unread_body_is_dropped_leaves_one_more_request() -> None:
     async def story() -> None:
         bench = Bench(answers(b"", headers=[(b"content-length", b"0")]))
         protocol, transport = bench.connect()
@@ -346,7 +348,35 @@ def test_a_stop_while_an_unread_body_is_dropped_ends_the_connection() -> None:
         protocol.shutdown()
         protocol.data_received(b"hello" + GET)
         await settle()
-        assert transport.lost and transport.written.count(b"HTTP/1.1 ") == 1
+        assert transport.lost and transport.written.count(b"HTTP/1.1 ") == 2
+        assert transport.written.count(b"connection: close") == 1
+
+    asyncio.run(story())
+
+
+def test_a_request_on_its_way_when_the_server_stops_is_answered() -> None:
+    async def story() -> None:
+        bench = Bench(answers(b"hi", headers=[(b"content-length", b"2")]))
+        protocol, transport = bench.connect()
+        protocol.data_received(GET)
+        await settle()
+        protocol.shutdown()
+        protocol.data_received(GET)
+        await settle()
+        assert transport.written.count(b"HTTP/1.1 200") == 2
+        assert transport.written.count(b"connection: close") == 1 and transport.lost
+
+    asyncio.run(story())
+
+
+def test_a_connection_from_the_last_moment_is_answered_once() -> None:
+    async def story() -> None:
+        bench = Bench(answers(b"hi", headers=[(b"content-length", b"2")]))
+        bench.registry.stopping = True
+        protocol, transport = bench.connect()
+        protocol.data_received(GET + GET)
+        await settle()
+        assert transport.written.count(b"HTTP/1.1 200") == 1 and b"connection: close" in transport.written
 
     asyncio.run(story())
 

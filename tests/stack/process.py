@@ -19,6 +19,7 @@ from tests.stack.whole import PASSWORD
 class Served(NamedTuple):
     port: int
     pid: int
+    """Of the worker."""
     cookie: str
     """The Cookie header's value of a signed-in person."""
 
@@ -44,11 +45,17 @@ def serving(folder: Path, upstream: str, more: str = "") -> Iterator[Served]:
         process = subprocess.Popen([*command, "serve", "--config", str(config)], stderr=log)
         try:
             _wait_for(port, process, folder / "gatekeeper.log")
-            yield Served(port, process.pid, _sign_in(port))
+            yield Served(port, worker_of(process.pid), _sign_in(port))
         finally:
             process.terminate()
             code = process.wait(30)
     assert code == 0, (folder / "gatekeeper.log").read_text(errors="replace")[-2000:]
+
+
+def worker_of(pid: int) -> int:
+    """The one process that serves below the supervisor `pid`."""
+    (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(worker)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -15,10 +15,10 @@ import uvloop
 from gatekeeper.audit.events import Source
 from gatekeeper.build import Gatekeeper, create_app
 from gatekeeper.build.services import Services
-from gatekeeper.cli.serve import make_server_config
 from gatekeeper.core.clock import Clock
 from gatekeeper.gate.server.config import ServerLimits
 from gatekeeper.gate.server.run import StrictServer
+from gatekeeper.serving.server import make_server_config
 from gatekeeper.settings import make_settings
 
 T = TypeVar("T")

@@ -30,6 +30,8 @@ from gatekeeper.gate.server.response import empty_answer, refusal
 from gatekeeper.gate.server.scope import make_scope
 from gatekeeper.gate.server.websocket import Handshake
 
+LAST_CHANCE = 1.0
+"""Seconds for which a kept connection may still send a request once the server stops."""
 _READ_AHEAD = 65_536
 _LIVES_ON = ((), (b"keep-alive",))
 """Connection options with which a connection is kept, and no field is only about it."""
@@ -80,6 +82,7 @@ class StrictProtocol(Pacing, asyncio.Protocol):
         self.client = get_remote_addr(self.transport)
         self.scheme = "https" if is_ssl(self.transport) else "http"
         self.address = self.client[0] if self.client else ""
+        self._stopping = self.registry.stopping
         excess = self.registry.enter(self, self.address, self.loop)
         self.set_phase(Phase.FRESH)
         if excess is None:
@@ -274,14 +277,14 @@ class StrictProtocol(Pacing, asyncio.Protocol):
         self.phase = Phase.IDLE
         self.deadline = self.registry.now() + self.limits.idle_seconds
         if self._stopping:
-            return self.close()
+            self._last_chance()
         data = self._head.data
         if self.read_paused:
             self.resume_reading()
         if data:
             self._head = HeadBuffer()
             self.data_received(bytes(data))
-        return None
+        return
 
     def refuse(self, status: int, reason: str, *, report: bool = True) -> None:
         """Answer with an error and end the connection; cut it off when the answer has begun already.
@@ -308,12 +311,17 @@ class StrictProtocol(Pacing, asyncio.Protocol):
     # uvicorn
 
     def shutdown(self) -> None:
-        """Graceful stop: an idle connection closes, a request under way is finished first."""
+        """Graceful stop: what is under way is finished, and one more request answered if it comes at once."""
         self._stopping = True
+        exchange = self.exchange
         if self.phase <= Phase.HEAD:
-            self.close()
-        elif self.exchange is not None:
-            self.exchange.keep_alive = False
+            self._last_chance()
+        elif exchange is not None and not exchange.started:
+            exchange.keep_alive = False
+
+    def _last_chance(self) -> None:
+        """The client may have sent its next request before it can know: closing now would lose that."""
+        self.deadline = min(self.deadline, self.registry.now() + LAST_CHANCE)
 
 
 def make_protocol(

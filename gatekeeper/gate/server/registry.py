@@ -49,6 +49,8 @@ class Registry:
         self.on_refusal = on_refusal
         self.connections: set[Watched] = set()
         self.tunnels = 0
+        self.stopping = False
+        """Whether the server accepts nobody new: connections still in their TLS hand-shake learn it here."""
         self._per_client: dict[str, int] = {}
         self._clock = clock
         self.now: Callable[[], float] = clock or (lambda: 0.0)

@@ -7,13 +7,23 @@ loop's 60 s) has to be set where the listening server is created.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
+from collections.abc import Callable
+from typing import Any, cast
 
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 
 from gatekeeper.gate.server.config import ServerLimits
+from gatekeeper.gate.server.protocol import StrictProtocol
+
+FAREWELL = 2.0
+"""Seconds that WebSockets, and requests that were cut off, have to end."""
+_POLL = 0.02
+
+logger = logging.getLogger("gatekeeper.server")
 
 
 class StrictServer(Server):
@@ -22,6 +32,8 @@ class StrictServer(Server):
     def __init__(self, config: Config, limits: ServerLimits) -> None:
         super().__init__(config)
         self._limits = limits
+        self.patient = False
+        """Whether WebSockets may live on for as long as requests may take, when it stops."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then listen. Raises ValueError without sockets."""
@@ -50,3 +62,47 @@ class StrictServer(Server):
             )
             self.servers.append(server)
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nobody new; finish what is under way, then end the WebSockets, then the application.
+
+        All of it within `timeout_graceful_shutdown` seconds and a moment for farewells; then what is left is
+        cut off. A kept connection gets a second to say what it was about to say (`StrictProtocol.shutdown`):
+        closed at once, it would take requests with it that are on their way already.
+        """
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        cast(Any, self.config.http_protocol_class).registry.stopping = True
+        state = self.server_state
+        for connection in self._connections(http=True):
+            connection.shutdown()
+        seconds = float(self.config.timeout_graceful_shutdown or 0)
+        until = asyncio.get_running_loop().time() + seconds
+        await _wait(lambda: not (state.connections if self.patient else self._connections(http=True)), until)
+        for connection in self._connections(http=False):
+            connection.shutdown()
+        until = max(until, asyncio.get_running_loop().time() + FAREWELL)
+        await _wait(lambda: not state.connections and not state.tasks, until)
+        if tasks := list(state.tasks):
+            logger.warning("%d requests were cut off after drain_timeout", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=FAREWELL)
+        await self.lifespan.shutdown()
+
+    def _connections(self, *, http: bool) -> list[Any]:
+        """Those that wait for or answer a request, or all others: WebSockets."""
+        return [
+            connection
+            for connection in self.server_state.connections
+            if isinstance(connection, StrictProtocol) is http
+        ]
+
+
+async def _wait(done: Callable[[], bool], until: float) -> None:
+    """uvicorn's sets of connections and tasks have no event to wait for."""
+    loop = asyncio.get_running_loop()
+    while not done() and loop.time() < until:  # noqa: ASYNC110
+        await asyncio.sleep(_POLL)
