@@ -35,7 +35,9 @@ def make_secrets(settings: Settings) -> list[str]:
 
 def make_identity_names(settings: Settings) -> IdentityNames:
     identity = settings.identity
-    return IdentityNames(identity.user, identity.name, identity.email, identity.groups)
+    return IdentityNames(
+        identity.user, identity.name, identity.email, identity.groups, rfc8187=identity.encoding == "rfc8187"
+    )
 
 
 def make_audience(settings: Settings, application: UpstreamSettings) -> str:
@@ -117,4 +119,6 @@ def make_rate_limits(settings: Settings) -> dict[Attempt, Limits]:
 
 
 def make_cookie_names(settings: Settings) -> CookieNames:
-    return CookieNames.make(settings.session.cookie_name, secure=settings.secure)
+    return CookieNames.make(
+        settings.session.cookie_name, secure=settings.secure, domain=settings.session.cookie_domain
+    )

@@ -26,9 +26,11 @@ class CookieNames(NamedTuple):
     kept: str
     """Which browser a form is kept for."""
     secure: bool
+    domain: str = ""
+    """Of the session's cookie: the domain under which all hosts share it; "" for each host its own."""
 
     @classmethod
-    def make(cls, base: str, *, secure: bool, domain: bool = False) -> CookieNames:
+    def make(cls, base: str, *, secure: bool, domain: str = "") -> CookieNames:
         """`__Host-` on https, `__Secure-` when the cookie has a Domain, plain on loopback http."""
         prefix = "" if not secure else "__Secure-" if domain else "__Host-"
         host_only = "__Host-" if secure else ""
@@ -41,6 +43,7 @@ class CookieNames(NamedTuple):
             sso=host_only + base + "_sso",
             kept=host_only + base + "_kept",
             secure=secure,
+            domain=domain,
         )
 
     def all_spellings(self) -> frozenset[bytes]:

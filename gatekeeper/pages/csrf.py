@@ -2,7 +2,8 @@
 
 The cookie is of its own and not bound to the session, so that it survives the changes of the session's id
 and a form opened before somebody signed in elsewhere still works. OWASP CSRF Prevention Cheat Sheet: signed
-double-submit cookie, Fetch Metadata, Origin. The Host header is never asked: it is the client's own word.
+double-submit cookie, Fetch Metadata, Origin. The Host header alone is never asked, it is
+the client's own word: what it names must be one of our own hosts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gatekeeper.core.clock import Clock
+from gatekeeper.core.context import RequestContext
 from gatekeeper.core.cookies import CookieNames, find_cookie
 from gatekeeper.pages.cookies import set_cookie
 
@@ -70,7 +72,7 @@ class Csrf:
         self._field_signer = Signer(newest_last, salt="gatekeeper.csrf.field")
         self._cookies = cookies
         self._cookie_name = cookies.csrf.encode("ascii")
-        self._origins = frozenset(public_origins)
+        self._origins = {origin.partition("://")[2]: origin for origin in public_origins}
         self._clock = clock
 
     def token(self, request: Request) -> FormToken:
@@ -92,11 +94,16 @@ class Csrf:
         if token.new_cookie is not None and (request.method in ("GET", "HEAD") or not foreign):
             set_cookie(response, self._cookies.csrf, token.new_cookie, secure=self._cookies.secure)
 
+    def _own_origin(self, request: Request) -> str | None:
+        """The origin that the form must come from: one of ours, and that of the very host it was sent to."""
+        context: RequestContext = request.scope["gatekeeper"]
+        return None if context.facts is None else self._origins.get(context.facts.host)
+
     def check(self, request: Request, form: Mapping[str, str]) -> Verdict:
         """Judge a posted form. Only GENUINE may change anything."""
         site = request.headers.get("sec-fetch-site")
         origins = request.headers.getlist("origin")
-        if site not in _OWN_SITES or not self._origins.issuperset(origins):
+        if site not in _OWN_SITES or any(origin != self._own_origin(request) for origin in origins):
             return Verdict.FOREIGN
         raw = find_cookie(request.scope["headers"], self._cookie_name)
         if raw is None:

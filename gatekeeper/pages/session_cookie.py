@@ -67,14 +67,23 @@ class BrowserSession:
         """Hand the browser the cookie: for as long as it runs, or as long as "Remember me" can last."""
         kept = self._remember_max if held.session.record.remembered else None
         max_age = None if kept is None else int(kept)
-        set_cookie(response, self._cookies.session, held.value, secure=self._cookies.secure, max_age=max_age)
+        cookies = self._cookies
+        set_cookie(
+            response,
+            cookies.session,
+            held.value,
+            secure=cookies.secure,
+            max_age=max_age,
+            domain=cookies.domain,
+        )
 
     async def end(self, request: Request, response: Response) -> None:
         """End it in the store first: a cookie that a browser forgot opens nothing any more either."""
         session = context_of(request).session
         if session is not None:
             await self._sessions.end(session, EndReason.SIGNED_OUT)
-        clear_cookie(response, self._cookies.session, secure=self._cookies.secure)
+        cookies = self._cookies
+        clear_cookie(response, cookies.session, secure=cookies.secure, domain=cookies.domain)
 
 
 def user_agent_of(request: Request) -> str:

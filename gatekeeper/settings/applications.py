@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import TypeAdapter, ValidationInfo, ValidatorFunctionWrapHandler
 
 from gatekeeper.core.hosts import normalise_host
-from gatekeeper.settings.addresses import NO_URL, Place, loops, parse_place
+from gatekeeper.settings.addresses import NO_URL, Place, loops, parse_host_port, parse_place
 from gatekeeper.settings.base import Misfit
 from gatekeeper.settings.problems import Loc
 from gatekeeper.settings.rules import Rule, check_fits
@@ -125,3 +125,14 @@ def application_problems(
             )
         except Misfit as error:
             yield (*loc, "rules", *error.loc), str(error)
+
+
+def domain_problem(domain: str, scheme: str, hosts: Sequence[str]) -> str:
+    """Why `hosts` cannot share a cookie for `domain`, "" when they can (or `domain` is "")."""
+    if domain and scheme != "https":
+        return "is for https alone: on plain http any host could read and set the cookie"
+    for host in hosts if domain else ():
+        name = parse_host_port(host).host
+        if name != domain and not name.endswith("." + domain):
+            return f"is not above {name}, where people find us as well"
+    return ""

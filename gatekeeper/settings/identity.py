@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, WithJsonSchema, model_validator
 
@@ -77,6 +77,9 @@ class IdentitySettings(Section):
 
     groups: HeaderName = "Remote-Groups"
     """The roles, separated by commas."""
+
+    encoding: Literal["utf-8", "rfc8187"] = "utf-8"
+    """How names beyond ASCII are written: as UTF-8 bytes, or as in RFC 8187 (`UTF-8''J%C3%BCrgen`)."""
 
     assertion: AssertionSettings = AssertionSettings()
     """A signed statement of the same."""

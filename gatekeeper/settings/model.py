@@ -35,6 +35,7 @@ from gatekeeper.settings.applications import (
     application_problems,
     check_rules,
     check_upstreams,
+    domain_problem,
     one_or_several,
     places_of,
 )
@@ -274,6 +275,8 @@ class Settings(Section):
     def _applications_fit(self) -> Settings:
         for loc, complaint in application_problems(self.upstream, self.prefix, self.two_factor):
             raise Misfit(("upstream", *loc), complaint)
+        if complaint := domain_problem(self.session.cookie_domain, self.public_scheme, self.hosts):
+            raise Misfit(("session", "cookie_domain"), complaint)
         if self.identity.assertion.audience and len(self.applications) > 1:
             message = "would be the same for several applications: give each its own (upstream[0].audience)"
             raise Misfit(("identity", "assertion", "audience"), message)

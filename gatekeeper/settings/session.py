@@ -6,10 +6,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StrictBool, model_validator
 
+from gatekeeper.settings.addresses import parse_host
 from gatekeeper.settings.base import Misfit, OneOrMany, Section
 from gatekeeper.settings.names import check_cookie_name
 from gatekeeper.settings.rules import Glob
 from gatekeeper.settings.units import duration, size
+
+
+def _check_domain(text: str) -> str:
+    """The shared domain of several hosts, normalised; `ValueError` says what is wrong."""
+    name = parse_host(text.removeprefix("."))
+    if name.startswith("[") or name.replace(".", "").isdigit():
+        raise ValueError("is an address, which has no hosts below it")
+    if "." not in name:
+        raise ValueError("has one label: browsers keep no cookie for all of a top-level domain")
+    return name
 
 
 class SessionSettings(Section):
@@ -33,6 +44,10 @@ class SessionSettings(Section):
 
     cookie_name: Annotated[str, AfterValidator(check_cookie_name)] = "gatekeeper"
     """On https it begins with `__Host-` in addition."""
+
+    cookie_domain: Annotated[str, AfterValidator(_check_domain)] = ""
+    """One sign-in for all hosts below this domain, https only: they must all be yours, for browsers send each
+    of them the cookie, whose name then begins with `__Secure-`. Left out: a sign-in for each host."""
 
     background_paths: Annotated[tuple[Glob, ...], OneOrMany] = ()
     """Paths that pages ask for by themselves (polling): they do not count as activity."""

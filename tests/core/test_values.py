@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from ipaddress import ip_network
 from urllib.parse import urljoin, urlsplit
@@ -100,7 +101,7 @@ def test_a_person_waits_or_a_script(headers: dict[str, str], kind: Kind) -> None
 
 def test_cookie_names_follow_the_scheme() -> None:
     assert CookieNames.make("gk", secure=True).session == "__Host-gk"
-    assert CookieNames.make("gk", secure=True, domain=True).session == "__Secure-gk"
+    assert CookieNames.make("gk", secure=True, domain="example.com").session == "__Secure-gk"
     assert CookieNames.make("gk", secure=False).csrf == "gk_csrf"
 
 
@@ -173,3 +174,29 @@ def test_identity_headers_hold_no_line_breaks() -> None:
     assert made[b"remote-name"] == "Ada Ł".encode()
     assert made[b"remote-groups"] == b"ops,audit"
     assert b"remote-email" not in made
+
+
+@pytest.mark.parametrize(
+    ("name", "utf_8", "rfc8187"),
+    [
+        ("Ada", b"Ada", b"Ada"),
+        ("Jürgen Groß", "Jürgen Groß".encode(), b"UTF-8''J%C3%BCrgen%20Gro%C3%9F"),
+        ("李", "李".encode(), b"UTF-8''%E6%9D%8E"),
+        ("UTF-8''Ada", b"UTF-8''Ada", b"UTF-8''UTF-8%27%27Ada"),
+        ("A\r\nX-Evil: 1", b"AX-Evil: 1", b"AX-Evil: 1"),
+        ("ü\x00\x85\ud800\x7f", "ü".encode(), b"UTF-8''%C3%BC"),
+        (" ü ", "ü".encode(), b"UTF-8''%C3%BC"),
+    ],
+)
+def test_names_beyond_ascii_are_bytes_of_utf_8_or_extended_values(
+    name: str, utf_8: bytes, rfc8187: bytes
+) -> None:
+    user = UserRecord(1, "ada", name, "", ("ops", "prüfung, innen"), False, 0)
+    plain = dict(header_maker(IdentityNames())(user))
+    assert plain[b"remote-name"] == utf_8
+    assert plain[b"remote-groups"] == "ops,prüfung, innen".encode()
+    extended = dict(header_maker(IdentityNames(rfc8187=True))(user))
+    assert extended[b"remote-name"] == rfc8187
+    assert extended[b"remote-groups"] == b"ops,UTF-8''pr%C3%BCfung%2C%20innen"
+    for value in extended.values():
+        assert re.fullmatch(rb"[ -~]*", value)

@@ -191,3 +191,31 @@ def test_check_sums_up_who_is_where(tmp_path: Path) -> None:
         ", listening on 127.0.0.1:8080",
     ]
     assert "  0 rules, and 1 for reports alone; everything else needs a sign-in" in lines
+
+
+@pytest.mark.parametrize(
+    ("public_url", "domain", "complaint"),
+    [
+        ("https://office.example.com", "example.com", ""),
+        ("https://example.com:8443", ".Example.com.", ""),
+        ("https://office.example.com", "office.example.com", "is not above wiki.example.com"),
+        ("https://office.example.org", "example.com", "is not above office.example.org"),
+        ("https://badexample.com", "example.com", "is not above badexample.com"),
+        ("https://office.example.com", "com", "has one label"),
+        ("https://office.example.com", "192.0.2.7", "is an address"),
+        ("https://office.example.com", "a_.example.com", "a_.example.com is not a host name"),
+        ("http://app.localhost", "app.localhost", "is for https alone"),
+    ],
+)
+def test_a_shared_domain_is_above_every_host_and_on_https(
+    tmp_path: Path, public_url: str, domain: str, complaint: str
+) -> None:
+    text = f"public_url: {public_url}\nupstream:\n  - {{name: a, url: 'http://a:1'}}\n"
+    if public_url.startswith("https"):
+        text += "  - {name: wiki, at: wiki.example.com, url: 'http://b:1'}\n"
+    found = complaints(tmp_path, text + f"session: {{cookie_domain: {domain}}}\n")
+    if complaint:
+        (line,) = found
+        assert "session.cookie_domain: " + complaint in line
+    else:
+        assert found == []
