@@ -59,7 +59,8 @@ class UpstreamSettings(Section):
     """How long a body may stand still between two pieces, in either direction."""
 
     max_connections: Annotated[StrictInt, Field(ge=1, le=10_000)] = 100
-    """Connections to the application at the same time, per process; more requests wait in line."""
+    """Connections to the application at the same time, per process; more requests wait in line. One client
+    address gets at most three quarters of them."""
 
     queue_timeout: Annotated[float, duration("0s", "5m")] = 10.0
     """How long a request waits for a free connection before it is answered 503."""

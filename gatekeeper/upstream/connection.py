@@ -36,6 +36,7 @@ class UpstreamConnection(AnswerReader, asyncio.Protocol):
         "_transport",
         "_write_paused",
         "answered",
+        "client",
         "deadline",
         "expires_at",
         "idle_since",
@@ -55,6 +56,8 @@ class UpstreamConnection(AnswerReader, asyncio.Protocol):
         """Whether a byte of the current answer has come."""
         self.reused = False
         """Whether an earlier exchange went over this connection."""
+        self.client: str | None = None
+        """Whose exchange has it, for the pool; None while idle."""
         self.idle_since = 0.0
         self.expires_at = NEVER
         self.deadline = NEVER

@@ -130,7 +130,8 @@ class AsgiExchange:
         # RFC 9110 section 9.2.2; a body is streamed and could not be sent again.
         repeatable = not body and self._method in _IDEMPOTENT
         pool = self._app.pool
-        connection = pool.take(repeatable=repeatable) or await pool.acquire()
+        client = _client(self._scope)
+        connection = pool.take(client, repeatable=repeatable) or await pool.acquire(client)
         while True:
             if self._gone:
                 pool.released(connection)
@@ -148,7 +149,7 @@ class AsgiExchange:
                 raise self._error
             self._error = self._connection = None
             repeatable = False
-            connection = await pool.acquire(fresh=True)
+            connection = await pool.acquire(client, fresh=True)
 
     def _opening(self, request: RequestHead, first: Message | None) -> tuple[bytes, bool, bool]:
         """The request's first bytes, whether it has a body, and whether they are all of it."""
@@ -320,3 +321,12 @@ class AsgiExchange:
         waiter = self._request_waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+
+def _client(scope: Scope) -> str:
+    """Whom the gate takes the client for; without a gate in front, the connection's address."""
+    context = scope.get("gatekeeper")
+    if context is not None and context.facts is not None:
+        client: str = context.facts.client
+        return client
+    return scope["client"][0] if scope.get("client") else ""

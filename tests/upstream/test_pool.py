@@ -176,6 +176,71 @@ def test_whoever_waits_is_served_in_the_order_of_arrival() -> None:
     run(story())
 
 
+def test_one_client_leaves_a_quarter_to_the_others() -> None:
+    async def story() -> None:
+        release = asyncio.Event()
+        served: list[bytes] = []
+
+        async def script(peer: Peer) -> None:
+            while True:
+                try:
+                    head = await peer.head()
+                except asyncio.IncompleteReadError:
+                    return
+                path = head.split(b" ")[1]
+                served.append(path)
+                if path.startswith(b"/slow"):
+                    await release.wait()
+                await peer.send(OK)
+
+        def of(client: str, path: bytes) -> asyncio.Task[Client]:
+            asked = scope(path=path)
+            asked["client"] = (client, 1)
+            return Client(app, asked).start()
+
+        async with application(script) as fake, proxy(fake, UpstreamLimits(max_connections=8)) as app:
+            slow = [of("192.0.2.6", b"/slow/%d" % number) for number in range(20)]
+            while len(served) < 6:
+                await asyncio.sleep(0.001)
+            assert (fake.connections, app.pool.waiting) == (6, 14)
+            quick = [of("192.0.2.7", b"/quick/%d" % number) for number in range(5)]
+            assert [(await one).body for one in quick] == [b"ok"] * 5
+            assert len([path for path in served if path.startswith(b"/slow")]) == 6
+            release.set()
+            assert [(await one).body for one in slow] == [b"ok"] * 20
+            assert served[-14:] == [b"/slow/%d" % number for number in range(6, 20)]
+            assert (await of("192.0.2.6", b"/quick/again")).body == b"ok"
+            assert fake.connections <= 8 and app.pool.waiting == 0
+
+    run(story())
+
+
+def test_who_gives_up_waiting_for_a_share_gives_it_back() -> None:
+    """Cancelled, or handed a place in the very turn of it: nothing stays counted."""
+
+    async def story() -> None:
+        async with application(always) as fake, proxy(fake, UpstreamLimits(max_connections=4)) as app:
+            held = [await app.pool.acquire("a") for _ in range(3)]
+            loop = asyncio.get_running_loop()
+            for handed in (False, True):
+                waiting = loop.create_task(app.pool.acquire("a"))
+                await asyncio.sleep(0)
+                assert app.pool.waiting == 1 and app.pool.open == 3
+                if handed:
+                    app.pool.released(held.pop())
+                waiting.cancel()
+                await asyncio.wait([waiting])
+                assert app.pool.waiting == 0
+            again = await app.pool.acquire("a")
+            for connection in (*held, again):
+                app.pool.released(connection)
+            for _ in range(3):
+                assert app.pool.take("a", repeatable=True) is not None
+            assert app.pool.take("a", repeatable=True) is None
+
+    run(story())
+
+
 def test_the_limit_holds_when_every_connection_is_closed_after_use() -> None:
     async def story() -> None:
         open_now = most = 0
@@ -250,9 +315,9 @@ def test_who_stops_waiting_leaves_no_gap() -> None:
 def test_who_is_cancelled_when_handed_a_connection_passes_it_on() -> None:
     async def story() -> None:
         async with application(always) as fake, proxy(fake, UpstreamLimits(max_connections=1)) as app:
-            held = await app.pool.acquire()
-            waiting = asyncio.get_running_loop().create_task(app.pool.acquire())
-            next_one = asyncio.get_running_loop().create_task(app.pool.acquire())
+            held = await app.pool.acquire("")
+            waiting = asyncio.get_running_loop().create_task(app.pool.acquire(""))
+            next_one = asyncio.get_running_loop().create_task(app.pool.acquire(""))
             await asyncio.sleep(0)
             app.pool.released(held)
             waiting.cancel()
@@ -288,7 +353,7 @@ def test_closing_ends_idle_connections_and_those_that_come_back() -> None:
 
         async with application(script) as fake, proxy(fake) as app:
             await fetch(app)
-            held = app.pool.take(repeatable=True)
+            held = app.pool.take("", repeatable=True)
             assert held is not None
             busy = Client(app).start()
             while fake.connections < 2:
