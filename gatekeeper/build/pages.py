@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gatekeeper.accounts.welcome import Welcomes
 from gatekeeper.audit.history import SignInHistory
 from gatekeeper.build.passwords import make_step_policy
-from gatekeeper.build.values import make_public_origins
+from gatekeeper.build.values import make_public_origins, make_timeouts
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.protocols import ASGIApp
@@ -59,6 +59,7 @@ def make_page_app(
         PageServices(
             sign_in=services.sign_in,
             sessions=services.sessions,
+            tabs=services.sessions.tabs,
             admin_link=services.admin_link,
             second_factors=services.second_factors,
             passwords=services.password_changes,
@@ -75,6 +76,7 @@ def make_page_app(
             public_origins=make_public_origins(settings),
             report=lambda error, request_id: report(request_id, error),
             clock=clock,
+            timeouts=make_timeouts(settings),
             policy=make_step_policy(settings),
             remember_max=settings.session.remember_max if settings.session.remember_me else None,
             slides=make_slides(settings),

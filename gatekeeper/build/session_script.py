@@ -23,7 +23,7 @@ _ADVICE = {
     "charset": "the page's encoding is not one that scripts can be put into; UTF-8 is",
     "no-place": "no <head> was found in the first 64 KiB",
     "csp": "the page's Content-Security-Policy keeps it out by {0}; it needs 'self' in script-src (or "
-    "a nonce) and in connect-src, and no sandbox or trusted types",
+    "a nonce) and in connect-src, and no sandbox",
 }
 
 

@@ -133,6 +133,14 @@ class Timeouts(NamedTuple):
     Tabs in the background are heard of every minute, and a machine may sleep for a while."""
 
 
+def warn_before(timeouts: Timeouts) -> float:
+    """How many seconds before the end a person is warned: two minutes, less where sessions are short.
+
+    But no less than the 20 seconds that WCAG 2.2.1 asks for, while that is not more than half of them.
+    """
+    return min(120.0, max(0.2 * timeouts.idle, min(20.0, 0.5 * timeouts.idle)))
+
+
 class Cutoffs(NamedTuple):
     """What is over by time, said so that a store can look for it: not later than these times, each."""
 

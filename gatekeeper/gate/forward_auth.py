@@ -209,8 +209,6 @@ class ForwardAuth:
             context.ended = found
         else:
             context.session = found
-            if context.facts is not None and found.record.tab_seen_at:
-                self._guard.used(found, now, navigation=context.facts.kind is Kind.NAVIGATION)
 
     def _passing(
         self,
@@ -229,6 +227,8 @@ class ForwardAuth:
                 identity += self._assertions.lines(session, application.audience, now, active=active)
             if active:
                 self._guard.touch(session, now)
+            if session.record.tab_seen_at:
+                self._guard.used(session, now, navigation=facts.kind is Kind.NAVIGATION)
         cached = self._dialect.cached and facts.kind is not Kind.WEBSOCKET
         headers = [*(_FOR_A_SECOND if cached else _FOR_ONCE), *identity]
         if cookies:

@@ -129,6 +129,7 @@ async def refuse_background(
         (b"content-type", b"application/json"),
         (b"cache-control", b"no-store"),
         (b"content-length", str(len(body)).encode("ascii")),
+        (b"x-gatekeeper-refused", error.encode("ascii")),  # so that the session script knows it from others'
     ]
     if retry_after is not None:
         headers.append((b"retry-after", str(retry_after).encode("ascii")))

@@ -31,7 +31,10 @@ _PAGES = {
     Step.SET_UP: "2fa/setup",
     Step.WELCOME: "welcome",
 }
-_OWN_TARGETS = ("/account", "/password", "/kept")
+BACK = "/session/back"
+"""Where signing in again in a window of its own ends (`pages.session_state`)."""
+
+_OWN_TARGETS = ("/account", "/password", "/kept", BACK)
 """Pages of ours that a person may want to go to by signing in."""
 
 WANTS_TRUST = Step.SECOND_FACTOR.value

@@ -13,7 +13,7 @@ from gatekeeper.pages.administrator import AdministratorPage
 from gatekeeper.pages.bounce import Bounces
 from gatekeeper.pages.browser_memory import BrowserMemory
 from gatekeeper.pages.csrf import Csrf
-from gatekeeper.pages.flow import SignInFlow
+from gatekeeper.pages.flow import BACK, SignInFlow
 from gatekeeper.pages.forgot import ForgotPage
 from gatekeeper.pages.form_errors import PasswordWords
 from gatekeeper.pages.form_guard import FormGuard
@@ -26,6 +26,7 @@ from gatekeeper.pages.reset import ResetPage
 from gatekeeper.pages.second_factor import SecondFactorPage
 from gatekeeper.pages.services import PageServices
 from gatekeeper.pages.session_cookie import BrowserSession
+from gatekeeper.pages.session_state import SessionState
 from gatekeeper.pages.sign_in import SignInPage
 from gatekeeper.pages.sign_out import SignOutPages
 from gatekeeper.pages.sso import SsoPages
@@ -45,6 +46,7 @@ class Shared(NamedTuple):
 
     static: StaticFiles
     pages: Pages
+    csrf: Csrf
     guard: FormGuard
     bounces: Bounces
     holder: BrowserSession
@@ -65,6 +67,7 @@ def make_shared(services: PageServices) -> Shared:
     return Shared(
         static=static,
         pages=Pages(services, static, csrf, folders),
+        csrf=csrf,
         guard=FormGuard(csrf, services.audit),
         bounces=bounces,
         holder=holder,
@@ -139,6 +142,7 @@ def _sign_in_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         Route(f"{prefix}/logout", sign_out.ask, methods=["GET"]),
         Route(f"{prefix}/logout", sign_out.do, methods=["POST"]),
         Route(f"{prefix}/signed-out", sign_out.done, methods=["GET"]),
+        *_session_routes(services, shared, sign_out),
     ]
     if services.slides:
         welcome = WelcomePage(
@@ -153,6 +157,33 @@ def _sign_in_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         )
         found += _form(f"{prefix}/welcome", welcome)
     return found
+
+
+def _session_routes(services: PageServices, shared: Shared, sign_out: SignOutPages) -> list[BaseRoute]:
+    """What the session script asks."""
+    prefix = services.prefix
+    state = SessionState(
+        sessions=services.sessions,
+        tabs=services.tabs,
+        sign_out=sign_out,
+        pages=shared.pages,
+        csrf=shared.csrf,
+        style=shared.static.session_style,
+        public_origins=services.public_origins,
+        timeouts=services.timeouts,
+        locale=services.locale,
+        clock=services.clock,
+        prefix=prefix,
+    )
+    return [
+        Route(f"{prefix}/session/pulse", state.pulse, methods=["POST"]),
+        Route(f"{prefix}/session", state.show, methods=["GET"]),
+        Route(f"{prefix}/session/active", state.active, methods=["POST"]),
+        Route(f"{prefix}/session/session.css", shared.static.serve_session_style, methods=["GET"]),
+        Route(f"{prefix}/session/closing", state.closing, methods=["POST"]),
+        Route(f"{prefix}/session/logout", state.sign_out, methods=["POST"]),
+        Route(f"{prefix}{BACK}", state.back, methods=["GET"]),
+    ]
 
 
 def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:

@@ -12,9 +12,10 @@ from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.audit.history import HistoryEvent
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.cookies import CookieNames
-from gatekeeper.core.session import EndReason, Session, SessionRecord, UserRecord
+from gatekeeper.core.session import EndReason, Session, SessionRecord, Timeouts, UserRecord
 from gatekeeper.core.steps import StepPolicy
 from gatekeeper.pages.i18n import ENGLISH, Locale
+from gatekeeper.pages.session_services import Tabs
 from gatekeeper.pages.sso_services import NO_PROVIDERS, ProviderServices
 
 
@@ -55,6 +56,9 @@ class Sessions(Protocol):
 
     async def skip(self, session: Session, step: str) -> Session:
         """Note that the person chose to skip `step`. Raises SessionOver."""
+
+    def touch(self, session: Session, now: float) -> None:
+        """The person was active at `now`."""
 
     async def refresh(self, session: Session) -> Session:
         """Session, account and step as they are right now. Raises SessionOver."""
@@ -284,6 +288,7 @@ class PageServices:
 
     sign_in: PasswordSignIn
     sessions: Sessions
+    tabs: Tabs
     admin_link: AdministratorLinkService
     second_factors: SecondFactors
     passwords: PasswordChanges
@@ -309,6 +314,7 @@ class PageServices:
     """False when people sign in at identity providers alone: nothing about passwords is shown or accepted."""
     kept_forms: KeptForms | None = None
     """None: none are kept, and there is no page for them."""
+    timeouts: Timeouts = field(default_factory=Timeouts)
     policy: StepPolicy = field(default_factory=StepPolicy)
     """What makes `Session.step`, for saying why a step is asked for."""
     remember_max: float | None = None

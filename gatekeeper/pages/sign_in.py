@@ -71,13 +71,17 @@ class SignInPage:
         self._can_remember = can_remember
 
     async def show(self, request: Request) -> Response:
-        """The form; whoever is signed in already, or half, goes on to where they wanted to go."""
+        """The form; whoever is signed in already, or half, goes on to where they wanted to go.
+
+        Unless they want to sign in again (`again`), because the session is about to end.
+        """
         address = self._flow.asked(request)
         session = await self._flow.current(request)
         looping = self._bounces.exhausted(request, address)
         if session is not None and not session.complete and session.step != "password":
             return see_other(self._flow.page_of(session.step, address))
-        if session is not None and session.complete:
+        again = session is not None and session.complete and "again" in request.query_params
+        if session is not None and session.complete and not again:
             if not looping:
                 response = see_other(address)
                 self._bounces.count(request, response, address)
@@ -88,6 +92,7 @@ class SignInPage:
         ended = request.query_params.get("ended", "")
         view = View(
             address,
+            login=session.user.login if session is not None and again else "",
             problem="lost_cookie" if looping else "",
             ended=ended if ended in ENDED else "",
             remember=self._memory.ticked(request) if self._can_remember else None,

@@ -29,6 +29,7 @@ class _File(NamedTuple):
 
 
 SESSION_SCRIPT = "session.js"
+_SESSION_STYLE = "session.css"
 
 
 def session_script_url(folders: TemplateFolders, prefix: str) -> str:
@@ -52,7 +53,16 @@ class StaticFiles:
             "gk.css", "text/css; charset=utf-8", folders.read("static/gk.css") + _brand_css(branding.colors)
         )
         self._add("gk.js", "text/javascript; charset=utf-8", folders.read("static/gk.js"))
-        self._add(SESSION_SCRIPT, "text/javascript; charset=utf-8", folders.read("static/" + SESSION_SCRIPT))
+        self._add(
+            SESSION_SCRIPT,
+            "text/javascript; charset=utf-8",
+            _without_comments(folders.read("static/" + SESSION_SCRIPT)),
+        )
+        self._add(
+            _SESSION_STYLE,
+            "text/css; charset=utf-8",
+            folders.read("static/" + _SESSION_STYLE) + _session_css(branding.colors),
+        )
         self._script_version = session_script_url(folders, prefix).partition("?v=")[2]
         if branding.logo:
             self.logo_name = "logo." + _LOGO_SUFFIXES[branding.logo_type]
@@ -69,7 +79,13 @@ class StaticFiles:
         for name, file in sorted(self._files.items()):
             digest.update(name.encode() + b"\0" + hashlib.sha256(file.body).digest())
         self._version = digest.hexdigest()[:16]
+        self._prefix = prefix
         self._base = f"{prefix}/static/{self._version}/"
+
+    @property
+    def session_style(self) -> str:
+        """Where `session.js` finds its style: below what else it asks, which policies may name."""
+        return f"{self._prefix}/session/{_SESSION_STYLE}?v={self._version}"
 
     def url(self, name: str) -> str:
         """The path of a file; KeyError when there is none of that name."""
@@ -94,6 +110,10 @@ class StaticFiles:
         """The script at `session_script_url`, in whatever version was asked for."""
         current = request.query_params.get("v") == self._script_version
         return self._answer(request, SESSION_SCRIPT, current=current)
+
+    async def serve_session_style(self, request: Request) -> Response:
+        """The style at `session_style`, in whatever version was asked for."""
+        return self._answer(request, _SESSION_STYLE, current=request.query_params.get("v") == self._version)
 
     def _answer(self, request: Request, name: str, *, current: bool) -> Response:
         file = self._files.get(name)
@@ -122,6 +142,25 @@ def _takes_gzip(accept: str) -> bool:
         if coding.strip() == "gzip":
             return not re.fullmatch(r"\s*q=0(\.0{0,3})?\s*", weight)
     return False
+
+
+def _without_comments(script: bytes) -> bytes:
+    """Lines that are nothing but a comment are for who reads the file, not for every browser."""
+    return re.sub(rb"^[ ]*//.*\n", b"", script, flags=re.MULTILINE)
+
+
+def _session_css(colors: Mapping[str, str]) -> bytes:
+    """The operator's colours for the menu and dialogs inside the application's pages."""
+    rules = []
+    for dark, scheme in (
+        ("", "not all and (prefers-color-scheme:dark)"),
+        ("dark_", "(prefers-color-scheme:dark)"),
+    ):
+        found = [(name, colors.get(dark + role)) for name, role in (("--b", "brand"), ("--o", "on_brand"))]
+        values = "".join(f"{name}:{color};" for name, color in found if color)
+        if values:
+            rules.append(f"@media {scheme}{{.frame,dialog{{{values}}}}}\n")
+    return "".join(rules).encode("ascii")
 
 
 def _brand_css(colors: Mapping[str, str]) -> bytes:

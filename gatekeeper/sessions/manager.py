@@ -33,7 +33,7 @@ from gatekeeper.sessions.reader import SessionReader
 from gatekeeper.sessions.renewal import Renewer
 from gatekeeper.sessions.renewals import Renewals
 from gatekeeper.sessions.signing import ID_BYTES, CookieSigner, session_key
-from gatekeeper.sessions.tabs import Tabs
+from gatekeeper.sessions.tabs import TabNotes, Tabs
 from gatekeeper.sessions.upkeep import Upkeep
 from gatekeeper.storage.revocations import Revocation
 
@@ -88,7 +88,7 @@ class SessionManager:
         self._seen = self._cache.seen
         self._hot = self._cache.hot
         self._activity = Activity(store.touch, lasting=timeouts.idle, on_error=on_error)
-        tab_notes = Activity(store.see_tabs, lasting=timeouts.silence, on_error=on_error)
+        tab_notes = TabNotes(store, self._cache, lasting=timeouts.silence, on_error=on_error)
         self._renewals = Renewals(timeouts)
         self._reader = SessionReader(
             store,

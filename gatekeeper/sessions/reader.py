@@ -135,8 +135,14 @@ class SessionReader:
         return await self._judge(key) in (EndReason.SIGNED_OUT, EndReason.REVOKED, EndReason.UNKNOWN)
 
     async def _judge(self, key: bytes) -> Session | EndReason:
+        # Asked before as well: what is pending now may be written, and forgotten, while the store is read.
+        seen_at, tab_seen_at = self._activity.latest(key, 0.0), self._tabs.latest(key, 0.0)
         found = await self.find(key)
         if isinstance(found, EndReason):
             return found
         record, user = found
+        record = record._replace(
+            last_seen_at=max(record.last_seen_at, seen_at),
+            tab_seen_at=max(record.tab_seen_at, tab_seen_at),
+        )
         return self.make(self.with_latest(record), user)

@@ -7,6 +7,7 @@ does not matter in which order, or by which process, they are heard.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gatekeeper.core.protocols import SessionStore
@@ -36,6 +37,40 @@ class Deadlines(NamedTuple):
     absolute: float
 
 
+class TabNotes(Activity):
+    """Notes of open tabs, written behind."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        cache: SessionCache,
+        *,
+        lasting: float,
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(self._see, lasting=lasting, on_error=on_error)
+        self._store = store
+        self._cache = cache
+        self._changing: set[bytes] = set()
+
+    def note_change(self, key: bytes, now: float) -> None:
+        """A tab of this session is heard of for the first time, or after the last one was closed.
+
+        What is cached of it does not know that it ends with its tabs, or believes that it ends now; and what
+        is read while this is written may not be cached either.
+        """
+        self._changing.add(key)
+        self.note(key, now, None)
+        self._cache.drop_key(key)
+
+    async def _see(self, seen: Sequence[tuple[bytes, float]]) -> None:
+        await self._store.see_tabs(seen)
+        for key, _ in seen:
+            if key in self._changing:
+                self._changing.discard(key)
+                self._cache.drop_key(key)
+
+
 class Tabs:
     """What the session script and the gate tell of open tabs."""
 
@@ -44,7 +79,7 @@ class Tabs:
         store: SessionStore,
         reader: SessionReader,
         cache: SessionCache,
-        notes: Activity,
+        notes: TabNotes,
         renewals: Renewals,
         timeouts: Timeouts,
     ) -> None:
@@ -122,10 +157,10 @@ class Tabs:
         if not first and now < self._noted.last(record.key) + NOTE_EVERY:
             return
         self._noted.put(record.key, now)
-        self._notes.note(record.key, now, None if first else now)
         if first:
-            # What is cached of it does not know that it ends with its tabs, or believes that it ends now.
-            self._cache.drop_key(record.key)
+            self._notes.note_change(record.key, now)
+        else:
+            self._notes.note(record.key, now, now)
 
 
 class _Times:

@@ -81,6 +81,12 @@ addEventListener("pageshow", event => {
   if (event.persisted) location.reload();
 });
 
+// Signed in again in a window of its own: the application's tabs hear of it (session.js).
+for (const part of document.querySelectorAll("[data-signed-in]")) {
+  if (self.BroadcastChannel) new BroadcastChannel(`gatekeeper:${part.dataset.signedIn}`).postMessage({ type: "back" });
+  close();
+}
+
 const fragment = location.hash;
 if (fragment.length > 1) {
   // The part after # never reaches the server: the address to return to takes it along.

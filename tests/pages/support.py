@@ -31,6 +31,7 @@ from gatekeeper.pages.services import Branding, PageServices, Slide
 from gatekeeper.pages.sso_services import ProviderServices, SignInProvider
 from gatekeeper.providers.protocol import Claims
 from gatekeeper.sessions.errors import SessionOver
+from gatekeeper.sessions.tabs import Deadlines
 
 ORIGIN = "https://gate.example.com"
 COOKIES = CookieNames.make("gatekeeper", secure=True)
@@ -104,6 +105,21 @@ class FakeSignIn:
         return user_id in self.accounts.locked
 
 
+class FakeTabs:
+    """The tabs of sessions are tested with the real thing (tests/script)."""
+
+    def opened(self, session: Session, now: float) -> None:
+        raise AssertionError("no page here has the script")
+
+    seen = opened
+
+    async def closed(self, session: Session, now: float) -> None:
+        raise AssertionError("no page here has the script")
+
+    def deadlines(self, session: Session) -> Deadlines:
+        return Deadlines(None, session.record.created_at)
+
+
 class FakeSessions:
     """Sessions by cookie value."""
 
@@ -154,6 +170,10 @@ class FakeSessions:
         if second_factor:
             record = record._replace(second_factor_at=self.clock())
         return self._put(record)
+
+    def touch(self, session: Session, now: float) -> None:
+        value = self._value(session)
+        self.live[value] = session._replace(record=session.record._replace(last_seen_at=now))
 
     async def skip(self, session: Session, step: str) -> Session:
         value = self._value(session)
@@ -515,6 +535,7 @@ class House:
         return PageServices(
             sign_in=self.sign_in,
             sessions=self.sessions,
+            tabs=FakeTabs(),
             admin_link=self.link,
             second_factors=self.second_factors,
             passwords=self.passwords,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gatekeeper.core.session import EndReason, Session, cutoffs
+from gatekeeper.core.session import EndReason, Session, SessionRecord, cutoffs
 from gatekeeper.sessions.manager import SessionManager
+from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.sessions.tabs import NAVIGATING, NOTE_EVERY, PARTING
 from tests.sessions.support import NEVER, START, TIMEOUTS, World, ask, eventually, play, sign_in
 
@@ -233,5 +236,57 @@ def test_clearing_up_ends_what_nobody_asks_about(tmp_path: Path) -> None:
         await closed(manager, cookie, START + 100)
         await manager._store.expire(START + 130, cutoffs(LONG, START + 130))
         assert await ask(manager, cookie, START + 120) is EndReason.CLOSED
+
+    play(tmp_path, story)
+
+
+def test_what_was_read_while_the_first_tab_was_written_down_is_not_cached(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        manager = await world.process(timeouts=LONG, running=False)
+        _, cookie = await sign_in(manager, await world.add_user())
+        await opened(manager, cookie)
+        before = manager._cache.generation
+        await manager.tabs.flush()
+        assert manager._cache.generation > before
+
+    play(tmp_path, story)
+
+
+class Slow:
+    """A store whose answer arrives when the test says, as it was when it was asked."""
+
+    def __init__(self, store: SqlSessionStore) -> None:
+        self._store = store
+        self.asked: asyncio.Event | None = None
+        self.answer = asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def get(self, key: bytes) -> SessionRecord | EndReason:
+        found = await self._store.get(key)
+        if self.asked is not None:
+            self.asked.set()
+            await self.answer.wait()
+        return found
+
+
+def test_what_is_written_while_the_store_is_read_is_known_all_the_same(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        manager = await world.process(timeouts=LONG, running=False, wrap=Slow)
+        store: Any = manager._store
+        _, cookie = await sign_in(manager, await world.add_user())
+        session = await found(manager, cookie, START)
+        manager.tabs.opened(session, START + 5)
+        manager.touch(session, START + 5)
+        store.asked = asyncio.Event()
+        reading = asyncio.ensure_future(manager.load(cookie, START + 5))
+        await store.asked.wait()
+        await manager.tabs.flush()
+        await manager._activity.flush()
+        store.answer.set()
+        read = await reading
+        assert isinstance(read, Session)
+        assert (read.record.tab_seen_at, read.record.last_seen_at) == (START + 5, START + 5)
 
     play(tmp_path, story)
