@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 
 from gatekeeper import __version__
 from gatekeeper.build.mail import make_transport
+from gatekeeper.build.providers import make_microsoft, make_oidc, redirect_uri
 from gatekeeper.build.values import make_secrets
 from gatekeeper.core import probe
 from gatekeeper.core.clock import Clock
@@ -21,6 +22,7 @@ from gatekeeper.doctor.files import DataDirCheck, SecretsCheck
 from gatekeeper.doctor.http import ask
 from gatekeeper.doctor.mail import DirectoryCheck, NoMailCheck, SmtpCheck
 from gatekeeper.doctor.protocol import Check
+from gatekeeper.doctor.provider import Examined, ProviderCheck
 from gatekeeper.doctor.public_url import PublicUrlCheck
 from gatekeeper.doctor.upstream import UpstreamCheck
 from gatekeeper.gate.server.config import ServerLimits
@@ -67,6 +69,7 @@ def make_checks(settings: Settings, config: Path, *, clock: Clock, descriptors: 
             version=__version__,
         ),
         _descriptors(settings, descriptors),
+        *_providers(settings, clock),
     ]
 
 
@@ -113,6 +116,23 @@ def _upstream(settings: Settings, clock: Clock) -> list[Check]:
             )
         )
     return found
+
+
+def _providers(settings: Settings, clock: Clock) -> list[Check]:
+    named: list[tuple[Examined, str]] = []
+    if settings.microsoft is not None:
+        microsoft = make_microsoft(settings.microsoft, settings.public_url, clock)
+        named.append((microsoft, settings.microsoft.client_id))
+    named.extend((make_oidc(section, clock), section.client_id) for section in settings.oidc)
+    return [
+        ProviderCheck(
+            provider,
+            redirect_uri=redirect_uri(settings, provider.name),
+            client_id=client_id,
+            public_url=settings.public_url,
+        )
+        for provider, client_id in named
+    ]
 
 
 def _asker(url: str, target: str, ca_file: Path | None = None) -> Ask:

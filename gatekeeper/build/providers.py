@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gatekeeper.core.clock import Clock
 from gatekeeper.providers.fetch import Fetcher
 from gatekeeper.providers.oidc import ClaimNames, Oidc, OidcConfig
@@ -9,6 +11,9 @@ from gatekeeper.providers.protocol import Provider
 from gatekeeper.providers.roles import RoleRule
 from gatekeeper.settings import Settings
 from gatekeeper.settings.providers import MicrosoftSettings, OidcSettings
+
+if TYPE_CHECKING:
+    from gatekeeper.providers.microsoft import Microsoft
 
 
 def make_providers(settings: Settings, clock: Clock) -> list[Provider]:
@@ -25,7 +30,7 @@ def redirect_uri(settings: Settings, name: str) -> str:
     return f"{settings.public_url}{settings.prefix}/sso/{name}/callback"
 
 
-def make_microsoft(section: MicrosoftSettings, public_url: str, clock: Clock) -> Provider:
+def make_microsoft(section: MicrosoftSettings, public_url: str, clock: Clock) -> Microsoft:
     """Entra ID. MSAL is imported by those who use it alone: it takes a moment."""
     from gatekeeper.providers.microsoft import Certificate, Microsoft, MicrosoftConfig
 
@@ -57,7 +62,7 @@ def make_microsoft(section: MicrosoftSettings, public_url: str, clock: Clock) ->
     return Microsoft(config, Fetcher(ca_file=section.ca_file), clock)
 
 
-def make_oidc(section: OidcSettings, clock: Clock) -> Provider:
+def make_oidc(section: OidcSettings, clock: Clock) -> Oidc:
     """Any other provider."""
     secret = section.client_secret
     config = OidcConfig(

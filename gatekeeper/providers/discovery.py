@@ -55,6 +55,8 @@ class Discovery:
         self._allow_http = allow_http
         self._lock = asyncio.Lock()
         self._known: Metadata | None = None
+        self.clock_ahead: float | None = None
+        """How far the provider's clock was ahead of ours at the last answer, in seconds, when it said so."""
         self._read_at = 0.0
         self._asked_at = 0.0
 
@@ -93,6 +95,7 @@ class Discovery:
 
     async def _ask(self, limit: float | None) -> Metadata:
         answer = await self._fetcher.get(self.url, limit=limit)
+        self.clock_ahead = answer.date - self._clock() if answer.date is not None else None
         if answer.status >= 500:
             raise ProviderError("unreachable", f"the discovery document was answered {answer.status}")
         if answer.status != 200:

@@ -67,6 +67,11 @@ class Keys:
                 found = self._pick(kid)
             return found
 
+    async def count(self, uri: str) -> int:
+        """How many usable keys there are. Raises `ProviderError`."""
+        await self.find(uri, None)
+        return len(self._keys)
+
     def _asked_lately(self, now: float) -> bool:
         return 0.0 <= now - self._asked_at < PAUSE
 

@@ -73,17 +73,17 @@ class Microsoft:
 
     def __init__(self, config: MicrosoftConfig, fetcher: Fetcher, clock: Clock) -> None:
         self._config = config
-        self._fetcher = fetcher
+        self.fetcher = fetcher
         self._clock = clock
         self._authority = f"{config.authority}/{config.tenant}"
         pattern = issuer_pattern(config.authority, config.tenant)
-        self._discovery = Discovery(
+        self.discovery = Discovery(
             f"{self._authority}/v2.0/.well-known/openid-configuration",
             fetcher,
             clock,
             accept_issuer=lambda issuer: pattern.fullmatch(issuer) is not None,
         )
-        self._keys = Keys(fetcher, clock)
+        self.keys = Keys(fetcher, clock)
         self._tenant_of = TenantOf(config.authority, fetcher, clock)
         # Its own: the default one also looks up host names, which those who wait in here wait for.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="msal")
@@ -109,8 +109,8 @@ class Microsoft:
             )
             return str(flow["auth_uri"])
 
-        async with within(self._fetcher.budget):
-            metadata = await self._discovery.metadata()
+        async with within(self.fetcher.budget):
+            metadata = await self.discovery.metadata()
             address = await self._with_msal(self._wire(metadata), build)
         return _replaced(
             address,
@@ -135,8 +135,8 @@ class Microsoft:
         def exchange(app: msal.ClientApplication) -> dict[str, Any]:
             return dict(app.acquire_token_by_auth_code_flow(flow, {"state": "-", "code": code}))
 
-        async with within(self._fetcher.budget):
-            metadata = await self._discovery.metadata()
+        async with within(self.fetcher.budget):
+            metadata = await self.discovery.metadata()
             wire = self._wire(metadata)
             answer = await self._with_msal(wire, exchange)
             if "error" in answer:
@@ -149,7 +149,7 @@ class Microsoft:
             return await self._meaning(claims, str(answer.get("access_token", "")))
 
     def end_session_url(self, *, return_to: str) -> str | None:
-        known = self._discovery.known
+        known = self.discovery.known
         if known is None or known.end_session_endpoint is None:
             return None
         mark = "&" if urlsplit(known.end_session_endpoint).query else "?"
@@ -162,7 +162,7 @@ class Microsoft:
         loop = asyncio.get_running_loop()
         # A registration with a secret is of the kind "Web", which is refused with an Origin (AADSTS9002326).
         origin = self._config.origin if self._config.credential is None else ""
-        return Wire(loop, self._fetcher, metadata, self._discovery.url, origin=origin)
+        return Wire(loop, self.fetcher, metadata, self.discovery.url, origin=origin)
 
     async def _with_msal(self, wire: Wire, work: Callable[[msal.ClientApplication], T]) -> T:
         """Do `work` with an application of its own, in a thread."""
@@ -206,7 +206,7 @@ class Microsoft:
     ) -> dict[str, Any]:
         """The claims of an ID token that is all it should be."""
         header = read_header(token)
-        key = await self._keys.find(metadata.jwks_uri, header.kid)
+        key = await self.keys.find(metadata.jwks_uri, header.kid)
         claims = verify_signature(token, key)
         tenant = claims.get("tid")
         if not isinstance(tenant, str) or not GUID.fullmatch(tenant):
@@ -262,7 +262,7 @@ class Microsoft:
             return texts(claims.get("groups"))
         if not self._config.read_groups or not access_token:
             raise ProviderError("groups_overage", "the token leaves groups out, and read_groups is off")
-        return await member_of(self._fetcher, self._config.graph, access_token, wanted)
+        return await member_of(self.fetcher, self._config.graph, access_token, wanted)
 
 
 def _nonce_sent(nonce: str) -> str:

@@ -52,16 +52,16 @@ class Oidc:
 
     def __init__(self, config: OidcConfig, fetcher: Fetcher, clock: Clock) -> None:
         self._config = config
-        self._fetcher = fetcher
+        self.fetcher = fetcher
         self._clock = clock
-        self._discovery = Discovery(
+        self.discovery = Discovery(
             config.issuer.rstrip("/") + "/.well-known/openid-configuration",
             fetcher,
             clock,
             accept_issuer=lambda issuer: issuer == config.issuer,
             allow_http=config.allow_http,
         )
-        self._keys = Keys(fetcher, clock)
+        self.keys = Keys(fetcher, clock)
 
     @property
     def name(self) -> str:
@@ -74,8 +74,8 @@ class Oidc:
     async def begin(
         self, *, state: str, nonce: str, verifier: str, redirect_uri: str, login_hint: str = ""
     ) -> str:
-        async with within(self._fetcher.budget):
-            metadata = await self._discovery.metadata()
+        async with within(self.fetcher.budget):
+            metadata = await self.discovery.metadata()
         asked = {
             "response_type": "code",
             "client_id": self._config.client_id,
@@ -93,8 +93,8 @@ class Oidc:
     async def redeem(
         self, *, code: str, verifier: str, nonce: str, redirect_uri: str, issuer: str = ""
     ) -> Claims:
-        async with within(self._fetcher.budget):
-            metadata = await self._discovery.metadata()
+        async with within(self.fetcher.budget):
+            metadata = await self.discovery.metadata()
             if issuer != metadata.issuer and (issuer or metadata.sends_issuer):
                 raise ProviderError("callback_invalid", "the callback is from another issuer (iss)")
             answer = await self._exchange(metadata, code, verifier, redirect_uri)
@@ -106,7 +106,7 @@ class Oidc:
         return self._meaning(claims)
 
     def end_session_url(self, *, return_to: str) -> str | None:
-        known = self._discovery.known
+        known = self.discovery.known
         if known is None or known.end_session_endpoint is None:
             return None
         asked = {"client_id": self._config.client_id, "post_logout_redirect_uri": return_to}
@@ -131,13 +131,13 @@ class Oidc:
             form |= {"client_id": config.client_id, "client_secret": config.client_secret}
         else:
             raise ProviderError("discovery_invalid", "the provider takes no client secret, neither way")
-        return await self._fetcher.post_form(metadata.token_endpoint, form, headers)
+        return await self.fetcher.post_form(metadata.token_endpoint, form, headers)
 
     async def _verified(
         self, token: Any, metadata: Metadata, nonce: str, provider_time: float | None
     ) -> dict[str, Any]:
         header = read_header(token)
-        claims = verify_signature(token, await self._keys.find(metadata.jwks_uri, header.kid))
+        claims = verify_signature(token, await self.keys.find(metadata.jwks_uri, header.kid))
         expected = Expected(self._config.client_id, nonce, metadata.issuer)
         check_claims(claims, expected, self._clock(), provider_time=provider_time)
         return claims
@@ -151,7 +151,7 @@ class Oidc:
         """More about the same person. OpenID Connect Core 5.3.4: only with the same `sub`."""
         if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
             raise refuse("there is no access token for userinfo")
-        answer = await self._fetcher.get(url, bearer=access_token)
+        answer = await self.fetcher.get(url, bearer=access_token)
         if answer.status != 200:
             raise ProviderError("provider_busy", f"userinfo was answered {answer.status}")
         try:

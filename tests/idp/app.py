@@ -99,6 +99,8 @@ class EntraId:
             return HTMLResponse(error_page("AADSTS50011", text), 400)
         if asked.get("response_type") != "code" or asked.get("code_challenge_method") != "S256":
             return _back(asked, error="invalid_request", error_description="AADSTS9002325: PKCE is required.")
+        if asked.get("prompt") == "none":
+            return _back(asked, error="login_required", error_description="AADSTS50058: Nobody is signed in.")
         login, problem = asked.get("login_hint", ""), ""
         if request.method == "POST":
             form = {name: str(value) for name, value in (await request.form()).items()}
