@@ -21,11 +21,6 @@ _OTHERS_TROUBLE = N_(
     "If {provider} showed an error, it did not let you come back. Note what it says, and ask your "
     "administrator."
 )
-_NUMBERS = {
-    "application_unknown": "AADSTS700016",
-    "redirect_mismatch": "AADSTS50011",
-    "wrong_credentials": "AADSTS50126",
-}
 
 
 class Button(NamedTuple):
@@ -37,11 +32,10 @@ class Button(NamedTuple):
 
 
 class Explained(NamedTuple):
-    """One error of the provider's own pages. `number` is what those call it, or ""."""
+    """One error of the provider's own pages."""
 
     title: str
     text: str
-    number: str
 
 
 class Help(NamedTuple):
@@ -83,12 +77,9 @@ class SsoButtons:
         title = self._text(_TROUBLE, entry)
         if entry.provider.name != MICROSOFT:
             return Help(title, self._text(_OTHERS_TROUBLE, entry), ())
-        found = [(MESSAGES[code], _NUMBERS[code]) for code in STAY_AT_MICROSOFT]
-        return Help(
-            title,
-            "",
-            [Explained(self._text(told.title, entry), self._text(told.text, entry), n) for told, n in found],
-        )
+        found = [MESSAGES[code] for code in STAY_AT_MICROSOFT]
+        errors = [Explained(self._text(told.title, entry), self._text(told.text, entry)) for told in found]
+        return Help(title, "", errors)
 
     def _text(self, message: str, entry: SignInProvider) -> str:
         return self._locale.text(message).replace("{provider}", entry.provider.label)

@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 from playwright.sync_api import Page
 
+from gatekeeper.accounts.federation import FederationRefused
 from gatekeeper.core.context import Refusal
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import RateLimited
 from gatekeeper.core.steps import StepPolicy
 from gatekeeper.pages.i18n import Locale
 from gatekeeper.pages.services import Branding, Slide
+from tests.pages.providers import FakeProvider, entry
 from tests.pages.support import ADA, GOOD_PASSWORD, House
 
 DAY = 86_400.0
@@ -24,6 +26,13 @@ fill="#dbe7ff"/><circle cx="160" cy="80" r="40" fill="#1d4ed8"/></svg>"""
 SLIDES = (
     Slide("Welcome to the back office", "Three short pages, then you are in.", _PICTURE, "image/svg+xml"),
     Slide("Help is near", "Everything is described in the help center.", _PICTURE, "image/svg+xml"),
+)
+
+
+_BACK = FakeProvider()
+PROVIDERS = (
+    entry(_BACK, sign_out=True),
+    entry(FakeProvider("id", "the company's identity service of Example Ltd")),
 )
 
 
@@ -44,6 +53,7 @@ def house(origin: str, *, locale: str = "en", show_password: str = "button", sli
         },
         policy=POLICY._replace(welcome=slides),
         remember_max=30 * DAY,
+        providers=PROVIDERS,
         slides=SLIDES if slides else (),
     )
     made.second_factors.trust_for = 30 * DAY
@@ -92,6 +102,7 @@ def _reset(house: House) -> None:
     )
     house.accounts.passwords[ADA.id] = GOOD_PASSWORD
     house.accounts.locked.clear()
+    house.federation.fails_with = None
     house.second_factors.wrong = 0
     house.second_factors.fails_with = house.sign_in.fails_with = None
     house.links.token, house.links.enabled = "mailed-token", True
@@ -334,6 +345,37 @@ def _signed_out(stage: Stage) -> None:
     stage.send()
 
 
+def _login_trouble(stage: Stage) -> None:
+    stage.fresh()
+    state = _away(stage)
+    assert state
+    stage.goto("/_gate/login?next=/orders")
+    stage.page.click("details.trouble > summary")
+
+
+def _away(stage: Stage) -> str:
+    """Go to Microsoft, which does not answer here; the state of the flow."""
+    known = len(_BACK.begun)
+    stage.page.request.get(stage.origin + "/_gate/sso/microsoft?next=/orders", max_redirects=0)
+    (begun,) = _BACK.begun[known:]
+    return begun["state"]
+
+
+def _sso_refused(reason: str) -> Callable[[Stage], None]:
+    def play(stage: Stage) -> None:
+        stage.fresh()
+        stage.house.federation.fails_with = FederationRefused(reason=reason)
+        stage.goto(f"/_gate/sso/microsoft/callback?state={_away(stage)}&code=good")
+
+    return play
+
+
+def _sso_error(stage: Stage) -> None:
+    stage.fresh()
+    place = f"/_gate/sso/microsoft/callback?state={_away(stage)}"
+    stage.goto(f"{place}&error=access_denied&error_description=AADSTS65001")
+
+
 SCENES = [
     Scene("login", _login),
     Scene("login-error", _login_error),
@@ -341,6 +383,10 @@ SCENES = [
     Scene("login-no-cookie", _login_no_cookie),
     Scene("login-too-many", _login_too_many),
     *(Scene(f"login-{why}", _ended(why)) for why in ("idle", "unfinished", "locked", "password_set")),
+    Scene("login-trouble", _login_trouble),
+    Scene("sso-unknown-user", _sso_refused("unknown_user")),
+    Scene("sso-locked", _sso_refused("locked")),
+    Scene("sso-error", _sso_error),
     Scene("administrator", _administrator),
     Scene("administrator-error", _administrator_error),
     Scene("code", _code),
