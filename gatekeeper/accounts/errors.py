@@ -34,6 +34,7 @@ class AccountError(GatekeeperError):
     - `link_closed`: the link was used, has expired, was replaced or never existed, or its account is closed;
     - `changed_meanwhile`: another change of the same password came first;
     - `disabled`, `has_signed_in`: no invitation is sent to such an account;
+    - `no_passwords`: nobody signs in with a password, so that none can be invited to choose one;
     - `second_factor_exists`, `no_second_factor`: one is set up already, or none is;
     - `no_mail`, `no_address`: nothing can be mailed, as a whole or to this account.
     """

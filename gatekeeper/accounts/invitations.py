@@ -48,7 +48,10 @@ class Invitations:
         links: Links,
         notices: Notices,
         clock: Clock,
+        *,
+        passwords: bool = True,
     ) -> None:
+        """Without `passwords`, nobody signs in with one, and there is nothing to be invited to."""
         self._db = db
         self._new = new
         self._rates = rates
@@ -56,6 +59,7 @@ class Invitations:
         self._links = links
         self._notices = notices
         self._clock = clock
+        self._passwords = passwords
 
     def least(self, user: UserRecord) -> int:
         """The fewest characters of a new password of `user`."""
@@ -67,8 +71,12 @@ class Invitations:
 
     def check(self, user: UserRecord) -> None:
         """Raise `AccountError` when `user` cannot be invited: `no_mail`, `no_address`, `disabled`,
-        `has_signed_in`.
+        `has_signed_in`, `no_passwords`.
         """
+        if not self._passwords:
+            raise AccountError(
+                "no_passwords", "nobody signs in with a password here (password.sign_in: false)"
+            )
         check_mailable(self._outbox, user)
         if user.disabled:
             raise AccountError("disabled", f"the account {user.login} is disabled")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatekeeper.accounts.welcome import Welcomes
 from gatekeeper.audit.history import SignInHistory
+from gatekeeper.build.federation import make_provider_services
 from gatekeeper.build.passwords import make_step_policy
 from gatekeeper.build.values import make_public_origins, make_timeouts
 from gatekeeper.core.clock import Clock
@@ -77,6 +78,8 @@ def make_page_app(
             report=lambda error, request_id: report(request_id, error),
             clock=clock,
             timeouts=make_timeouts(settings),
+            sso=make_provider_services(settings, services, clock),
+            local_passwords=settings.password.sign_in,
             policy=make_step_policy(settings),
             remember_max=settings.session.remember_max if settings.session.remember_me else None,
             slides=make_slides(settings),

@@ -54,6 +54,8 @@ def make_password_policy(settings: Settings) -> PasswordPolicy:
 def make_expiry_policy(settings: Settings) -> ExpiryPolicy:
     """When a password must change, and when its owner is reminded."""
     password = settings.password
+    if not password.sign_in:
+        return ExpiryPolicy()
     return ExpiryPolicy(password.max_age_seconds, password.max_unused_seconds, password.remind_before_seconds)
 
 
@@ -82,5 +84,7 @@ class PasswordServices:
             db, hasher, new, lockout, rates, devices, outbox, links, notices, clock
         )
         self.recovery = Recovery(db, new, lockout, rates, outbox, links, audit, notices, clock)
-        self.invitations = Invitations(db, new, rates, outbox, links, notices, clock)
+        self.invitations = Invitations(
+            db, new, rates, outbox, links, notices, clock, passwords=settings.password.sign_in
+        )
         self.expiry = Expiry(db, make_expiry_policy(settings), outbox, links, notices, clock)

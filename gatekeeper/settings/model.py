@@ -115,6 +115,12 @@ class Settings(Section):
     session: SessionSettings = SessionSettings()
     """How long a sign-in lasts, and its cookie."""
 
+    microsoft: MicrosoftSettings | None = None
+    """Sign-in with Microsoft Entra ID, beside the local accounts."""
+
+    oidc: tuple[OidcSettings, ...] = ()
+    """Sign-in with OpenID Connect providers, beside the local accounts."""
+
     password: PasswordSettings = PasswordSettings()
     """Rules for passwords, and when they must change."""
 
@@ -144,12 +150,6 @@ class Settings(Section):
 
     mail: MailSettings | None = None
     """Who mails come from and how they leave. Without it there are no invitations and no recovery by mail."""
-
-    microsoft: MicrosoftSettings | None = None
-    """Sign-in with Microsoft Entra ID, beside the local accounts."""
-
-    oidc: tuple[OidcSettings, ...] = ()
-    """Sign-in with OpenID Connect providers, beside the local accounts."""
 
     limits: LimitsSettings = LimitsSettings()
     """What a client may cost."""
@@ -302,6 +302,13 @@ class Settings(Section):
     @classmethod
     def _providers_once(cls, value: tuple[OidcSettings, ...]) -> tuple[OidcSettings, ...]:
         return unique_names(value)
+
+    @field_validator("password")
+    @classmethod
+    def _some_way_in(cls, value: PasswordSettings, info: ValidationInfo) -> PasswordSettings:
+        if not value.sign_in and not info.data.get("microsoft") and not info.data.get("oidc"):
+            raise Misfit(("sign_in",), "false leaves no way in: configure microsoft or oidc")
+        return value
 
     @field_validator("rules")
     @classmethod

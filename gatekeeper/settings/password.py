@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictInt, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, WithJsonSchema, model_validator
 
 from gatekeeper.settings.base import Misfit, Section
 from gatekeeper.settings.units import parse_duration
@@ -32,6 +32,9 @@ DurationOrNever = Annotated[
 
 class PasswordSettings(Section):
     """Rules for passwords. NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 V6.2."""
+
+    sign_in: StrictBool = True
+    """Whether anybody signs in with a password. `false`: at identity providers alone."""
 
     min_length: Annotated[StrictInt, Field(ge=8, le=64)] = 12
     """The fewest characters."""

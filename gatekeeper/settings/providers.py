@@ -175,6 +175,12 @@ class MicrosoftSettings(Section):
     two_factor: Annotated[tuple[Text, ...], OneOrMany] = ()
     """Values of the claims amr, acr and acrs with which Microsoft's second factor counts as ours."""
 
+    provision: StrictBool = False
+    """Make an account for whoever has none; with `roles`, only for whoever gets one of them."""
+
+    sign_out: StrictBool = False
+    """Signing out here goes on to signing out at Microsoft."""
+
     @property
     def real_graph(self) -> str:
         """The given address of Graph, or the one that belongs to `authority`."""
@@ -261,6 +267,12 @@ class OidcSettings(Section):
 
     two_factor: Annotated[tuple[Text, ...], OneOrMany] = ()
     """Values of the claims amr and acr with which the provider's second factor counts as ours."""
+
+    provision: StrictBool = False
+    """Make an account for whoever has none; with `roles`, only for whoever gets one of them."""
+
+    sign_out: StrictBool = False
+    """Signing out here goes on to signing out at the provider (RP-Initiated Logout 1.0)."""
 
     @model_validator(mode="after")
     def _fits(self) -> OidcSettings:
