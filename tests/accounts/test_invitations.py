@@ -175,6 +175,19 @@ def test_who_cannot_be_invited_is_said_and_nothing_changes(
     tell(tmp_path, story)
 
 
+def test_nobody_is_invited_to_a_password_where_there_are_none(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        user = await pat_with_mail(w)
+        ways = Ways(w)
+        ways.invitations._passwords = False
+        assert (
+            await refusal(ways.invitations.invite(user.id, by=BY, password=False))
+        ).reason == "no_passwords"
+        assert await w.rows(tables.outbox) == []
+
+    tell(tmp_path, story)
+
+
 def test_neither_token_nor_password_is_stored_or_logged_in_clear(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         ways = Ways(w)

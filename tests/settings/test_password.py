@@ -62,3 +62,13 @@ def test_mistakes_are_said(section: dict[str, object], said: str) -> None:
         make_settings({**MIN, "password": section}, create=False)
     (problem,) = caught.value.problems
     assert said in str(problem)
+
+
+def test_without_passwords_there_must_be_another_way_in_and_nobody_is_reminded_of_one() -> None:
+    section = {"sign_in": False}
+    with pytest.raises(SettingsError) as caught:
+        make_settings({**MIN, "password": section}, create=False)
+    assert "password.sign_in: false leaves no way in: configure microsoft or oidc" in str(caught.value)
+    oidc = [{"name": "id", "issuer": "https://id.example.com", "client_id": "gatekeeper"}]
+    settings = make_settings({**MIN, "password": section, "oidc": oidc}, create=False)
+    assert make_expiry_policy(settings) == (None, None, None)
