@@ -12,6 +12,7 @@ from gatekeeper.accounts.errors import AccountError
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.session import UserRecord
+from gatekeeper.storage.locks import hold_name
 from gatekeeper.storage.tables import facts
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class AdministratorLink:
     async def issue(self) -> str | None:
         """The token for a new link, valid for `LIFETIME`; None once a link was used. `StoreUnavailable`."""
         async with self._db.begin() as conn:
+            await hold_name(conn, _PURPOSE)
             if await _closed(conn):
                 return None
             token = await tokens.issue(conn, _PURPOSE, lifetime=LIFETIME, now=self._clock())
@@ -97,6 +99,7 @@ class AdministratorLink:
         new = await self._users.prepare(login, name=name, email=email, roles=(ROLE,), password=password)
         async with self._db.begin() as conn:
             now = self._clock()
+            await hold_name(conn, _PURPOSE)
             if not await tokens.use_nobodys(conn, _PURPOSE, token, now):
                 raise _link_closed()
             await _close(conn, now)

@@ -133,7 +133,7 @@ class Invitations:
         once. Proves nothing and signs nobody in. Raises `StoreUnavailable`.
         """
         async with self._db.begin() as conn:
-            user = await self._invited(conn, token)
+            user = await self._invited(conn, token, lock=True)
             if user is None or not await _has_password(conn, user.id):
                 return None
             if await tokens.use(conn, INVITATION, token, self._clock()) is None:
@@ -161,18 +161,19 @@ class Invitations:
         by = Source(user.login, client, request_id)
         async with self._db.begin() as conn:
             now = self._clock()
-            if await tokens.use(conn, INVITATION, token, now) != user.id:
+            present = await rows.read_user(conn, user_id=user.id, lock=True)
+            if present is None or present.disabled:
                 raise link_closed()
-            if (await rows.locked_user(conn, user.id)).disabled:
+            if await tokens.use(conn, INVITATION, token, now) != user.id:
                 raise link_closed()
             await self._new.store(conn, user.id, Judged(encoded, None), now=now)
             user = await rows.locked_user(conn, user.id)
             await self._notices.write(conn, EventKind.INVITATION_ACCEPTED, user, by)
             return user
 
-    async def _invited(self, conn: AsyncConnection, token: str) -> UserRecord | None:
+    async def _invited(self, conn: AsyncConnection, token: str, *, lock: bool = False) -> UserRecord | None:
         user_id = await tokens.peek(conn, INVITATION, token, self._clock())
-        user = await rows.read_user(conn, user_id=user_id or 0)
+        user = await rows.read_user(conn, user_id=user_id or 0, lock=lock)
         return user if user is not None and not user.disabled else None
 
 

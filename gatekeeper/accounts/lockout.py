@@ -20,6 +20,7 @@ from gatekeeper.accounts.notices import moment
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
 from gatekeeper.mail.kinds import MailKind
+from gatekeeper.storage.locks import hold_user
 from gatekeeper.storage.tables import devices, users
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Lockout:
             _NOBODY if user_id is None else user_id,
             await self._devices.find(conn, user_id, device_cookie),
         )
+        await hold_user(conn, ticket.user_id)
         await self._count_abandoned(conn, ticket, now)
         table, is_it = _place(ticket)
         below = table.c.failures + table.c.pending < self._policy.attempts
@@ -146,6 +148,7 @@ class Lockout:
         return await unlock(conn, user_id, by, self._audit)
 
     async def _settle(self, conn: AsyncConnection, ticket: Ticket, *, failures: int) -> None:
+        await hold_user(conn, ticket.user_id)
         table, is_it = _place(ticket)
         await conn.execute(
             sa.update(table)
@@ -210,6 +213,7 @@ class Lockout:
 async def unlock(conn: AsyncConnection, user_id: int, by: Source, audit: AuditLog) -> bool:
     """See `Lockout.unlock`; for whoever has no lockout at hand."""
     locked = False
+    await hold_user(conn, user_id)
     for table, is_it in ((users, users.c.id == user_id), (devices, devices.c.user_id == user_id)):
         opened = await conn.execute(
             sa.update(table).where(is_it, table.c.locked_at.is_not(None)).values(locked_at=None)

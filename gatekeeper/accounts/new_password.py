@@ -12,6 +12,7 @@ from gatekeeper.accounts.passwords import PasswordPolicy
 from gatekeeper.core.session import UserRecord
 from gatekeeper.mail.kinds import MailKind
 from gatekeeper.mail.outbox import SUPERSEDED
+from gatekeeper.storage.locks import hold_user
 from gatekeeper.storage.revocations import revoke_user
 from gatekeeper.storage.tables import devices, outbox, password_history, users
 
@@ -112,6 +113,7 @@ class NewPasswords:
         Raises `AccountError` `changed_meanwhile` when the password is no longer the one judged against.
         ASVS 5.0 V7.4.3.
         """
+        await hold_user(conn, user_id)
         done = await conn.execute(
             sa.update(users)
             .where(users.c.id == user_id, users.c.password_hash.is_not_distinct_from(judged.replaces))

@@ -15,13 +15,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import RateLimited
 from gatekeeper.core.networks import network_of
 from gatekeeper.core.users import login_key
+from gatekeeper.storage.locks import insert
 from gatekeeper.storage.tables import rates
 
 if TYPE_CHECKING:
@@ -177,10 +177,10 @@ class Rates:
         # the bucket is taken for empty from now on, or it would stay so for as long as the clock went back.
         filled = sa.case(
             (rates.c.full_at > latest + cost / 1e6, latest),
-            else_=sa.func.max(rates.c.full_at, now) + cost,
+            else_=sa.case((rates.c.full_at > now, rates.c.full_at), else_=now) + cost,
         )
         statement = (
-            insert(rates)
+            insert(conn, rates)
             .values(bucket=bucket, full_at=now + cost)
             .on_conflict_do_update(
                 index_elements=[rates.c.bucket],
@@ -212,7 +212,8 @@ class Rates:
     async def _sweep(self, conn: AsyncConnection, now: float) -> None:
         self._taken += 1
         if self._taken % _SWEEP_EVERY == 0:
-            await conn.execute(sa.delete(rates).where(rates.c.full_at <= now))
+            full = sa.select(rates.c.bucket).where(rates.c.full_at <= now).with_for_update(skip_locked=True)
+            await conn.execute(sa.delete(rates).where(rates.c.bucket.in_(full)))
 
     def _bucket(self, what: Attempt, scope: str, subject: str) -> bytes:
         text = f"{what.value} {scope} {subject}".encode("utf-8", "surrogatepass")

@@ -139,9 +139,10 @@ class Recovery:
         by = Source(user.login, client, request_id)
         async with self._db.begin() as conn:
             now = self._clock()
-            if await tokens.use(conn, RECOVERY, token, now) != user.id:
+            present = await rows.read_user(conn, user_id=user.id, lock=True)
+            if present is None or present.disabled:
                 raise link_closed()
-            if (await rows.locked_user(conn, user.id)).disabled:
+            if await tokens.use(conn, RECOVERY, token, now) != user.id:
                 raise link_closed()
             await self._new.store(conn, user.id, judged, now=now)
             await self._lockout.unlock(conn, user.id, by)
@@ -159,7 +160,7 @@ class Recovery:
 
     async def _eligible(self, conn: AsyncConnection, key: str) -> tuple[UserRecord | None, str]:
         """The account, and why it gets no mail ("" when it does)."""
-        user = await rows.read_user(conn, key=key)
+        user = await rows.read_user(conn, key=key, lock=True)
         has_password = await conn.scalar(
             sa.select(users.c.password_hash.is_not(None)).where(users.c.login_key == key)
         )

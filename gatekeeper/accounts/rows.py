@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from gatekeeper.accounts.errors import AccountError
 from gatekeeper.core.session import UserRecord
+from gatekeeper.storage.locks import hold_user
 from gatekeeper.storage.tables import totp, user_roles, users
 
 if TYPE_CHECKING:
@@ -53,11 +54,14 @@ async def read_user(
 ) -> UserRecord | None:
     """One account with its roles, by id or by key.
 
-    `lock` keeps others from changing it until the transaction ends (SQLite locks as a whole anyway).
-    The same statements are executed whether there is such an account or not.
+    `lock` keeps others from changing it, and what belongs to it, until the transaction ends. The same
+    statements are executed whether there is such an account or not.
     """
+    if lock:
+        # Before and not with the query: what it says of other tables must not be older than the lock.
+        await hold_user(conn, user_id, key=key)
     query = _USERS.where(users.c.id == user_id if key is None else users.c.login_key == key)
-    row = (await conn.execute(query.with_for_update() if lock else query)).one_or_none()
+    row = (await conn.execute(query)).one_or_none()
     found_id = 0 if row is None else row.id
     roles = await conn.execute(
         sa.select(user_roles.c.role).where(user_roles.c.user_id == found_id).order_by(user_roles.c.role)

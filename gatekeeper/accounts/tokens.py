@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from gatekeeper.storage.locks import hold_name
 from gatekeeper.storage.tables import tokens
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ async def issue(
     conn: AsyncConnection, purpose: str, *, lifetime: float, now: float, user_id: int | None = None
 ) -> str:
     """A new token, valid for `lifetime` seconds; older ones of this purpose and user stop working."""
+    await hold_name(conn, f"token {purpose} {user_id}")
     await withdraw(conn, purpose, user_id=user_id)
     token = secrets.token_urlsafe(_RANDOM_BYTES)
     await conn.execute(

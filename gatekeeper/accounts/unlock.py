@@ -38,9 +38,10 @@ class Unlock:
         Raises `AccountError` `link_closed`, `StoreUnavailable`.
         """
         async with self._db.begin() as conn:
-            user_id = await tokens.use(conn, PURPOSE, token, self._clock())
+            now = self._clock()
+            user_id = await tokens.peek(conn, PURPOSE, token, now)
             user = None if user_id is None else await rows.read_user(conn, user_id=user_id, lock=True)
-            if user is None:
+            if user is None or await tokens.use(conn, PURPOSE, token, now) != user.id:
                 raise AccountError("link_closed", "this link was used, has expired or was replaced")
             await self._lockout.unlock(conn, user.id, Source(user.login, client, request_id))
         return user

@@ -124,5 +124,6 @@ def _checked(details: Mapping[str, Detail]) -> dict[str, Detail]:
 
 
 def _storable(text: str) -> str:
-    """`text` as UTF-8 can hold it, and not endless: some of it comes from clients."""
-    return text[:_MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+    """`text` as UTF-8 and PostgreSQL can hold it, and not endless: some of it comes from clients."""
+    text = text[:_MAX_TEXT].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "replace").decode("utf-8")

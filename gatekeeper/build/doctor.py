@@ -8,6 +8,7 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from gatekeeper import __version__
+from gatekeeper.build.database import make_database
 from gatekeeper.build.mail import make_transport
 from gatekeeper.build.providers import make_microsoft, make_oidc, redirect_uri
 from gatekeeper.build.values import make_secrets
@@ -17,6 +18,7 @@ from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.doctor.clock import Ask, ClockCheck
 from gatekeeper.doctor.configuration import ConfigurationCheck
 from gatekeeper.doctor.database import SqliteCheck
+from gatekeeper.doctor.database_server import ServerCheck
 from gatekeeper.doctor.descriptors import DescriptorsCheck
 from gatekeeper.doctor.files import DataDirCheck, SecretsCheck
 from gatekeeper.doctor.http import ask
@@ -43,7 +45,7 @@ def make_checks(settings: Settings, config: Path, *, clock: Clock, descriptors: 
     """What can be examined of `settings`, in the order of a report. Raises OSError and ValueError for
     files that cannot be used."""
     secrets = make_secrets(settings)
-    _, path = file_of(settings.database, settings.data_dir)
+    path = None if settings.shared else file_of(settings.database, settings.data_dir)[1]
     own = settings.data_dir / "secret"
     generated = own if present(own) and read_secret_file(own) in secrets else None
     others: dict[str, Ask] = {"public_url": _asker(settings.public_url, settings.prefix + "/healthz")}
@@ -56,7 +58,9 @@ def make_checks(settings: Settings, config: Path, *, clock: Clock, descriptors: 
         ConfigurationCheck(str(config), remarks(settings)),
         DataDirCheck(settings.data_dir),
         SecretsCheck(len(secrets), generated, _private_files(settings, path)),
-        SqliteCheck(path, head=_head(), clock=clock),
+        ServerCheck(make_database(settings))
+        if path is None
+        else SqliteCheck(path, head=_head(), clock=clock),
         _mail(settings),
         *upstream,
         ClockCheck(others, clock=clock),
@@ -77,8 +81,10 @@ def _head() -> str:
     return ScriptDirectory.from_config(alembic_config()).get_current_head() or ""
 
 
-def _private_files(settings: Settings, database: Path) -> list[Path]:
-    found = [database, *database.parent.glob(f"{database.name}-*"), *database.parent.glob("*.backup")]
+def _private_files(settings: Settings, database: Path | None) -> list[Path]:
+    found: list[Path] = []
+    if database is not None:
+        found += [database, *database.parent.glob(f"{database.name}-*"), *database.parent.glob("*.backup")]
     if settings.mail is not None and settings.mail.to_directory is not None:
         found.append(settings.mail.to_directory)
     return found

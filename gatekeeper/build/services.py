@@ -19,6 +19,7 @@ from gatekeeper.assertions.keys import SigningKeys
 from gatekeeper.assertions.maker import AssertionMaker
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.build.assertions import make_assertions, make_signing_keys
+from gatekeeper.build.database import make_database
 from gatekeeper.build.mail import make_links, make_outbox
 from gatekeeper.build.passwords import PasswordServices, make_step_policy
 from gatekeeper.build.report import task_failed
@@ -32,7 +33,7 @@ from gatekeeper.build.values import (
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.identity import header_maker
 from gatekeeper.core.secretbox import SecretBox
-from gatekeeper.sessions.invalidation import SqlInvalidations
+from gatekeeper.sessions.channels import make_invalidations
 from gatekeeper.sessions.manager import SessionManager
 from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.settings import Settings
@@ -43,7 +44,7 @@ class Services:
     """The objects of one running process, made inside its event loop."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self.db = Database(settings.database, data_dir=settings.data_dir)
+        self.db = make_database(settings)
         self.audit = AuditLog(self.db, clock, structlog.get_logger("gatekeeper.audit"))
         self.outbox = make_outbox(settings, self.db, clock)
         self.links = make_links(settings)
@@ -135,6 +136,6 @@ def make_sessions(settings: Settings, db: Database, users: Users, clock: Clock) 
         next_step=make_next_step(make_step_policy(settings)),
         headers_for=header_maker(make_identity_names(settings)),
         clock=clock,
-        invalidations=SqlInvalidations(db, on_error=task_failed),
+        invalidations=make_invalidations(db, on_error=task_failed),
         on_error=task_failed,
     )

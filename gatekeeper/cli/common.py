@@ -18,6 +18,7 @@ import structlog
 
 from gatekeeper.audit.events import Source
 from gatekeeper.audit.log import AuditLog
+from gatekeeper.build.database import make_database
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import GatekeeperError
 from gatekeeper.settings import Settings, SettingsError, load_settings
@@ -72,8 +73,8 @@ def with_database(
         settings = settings_from(config, create=True)
 
     async def opened() -> T:
-        db = Database(settings.database, data_dir=settings.data_dir)
-        await db.open()
+        db = make_database(settings)
+        await db.open(create=create)
         try:
             return await work(settings, db)
         finally:
@@ -87,6 +88,8 @@ def with_database(
 
 
 def _check_present(settings: Settings) -> None:
+    if settings.shared:
+        return  # whoever opens it finds out
     _, path = file_of(settings.database, settings.data_dir)
     try:
         path.stat()

@@ -14,6 +14,7 @@ from gatekeeper.core.clock import Clock
 from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.core.session import UserRecord
 from gatekeeper.mail.kinds import SPECS, MailKind, check_values
+from gatekeeper.storage.commits import after_commit
 from gatekeeper.storage.tables import outbox
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Outbox:
         self._on_post: list[Callable[[], None]] = []
 
     def on_post(self, wake: Callable[[], None]) -> None:
-        """Call `wake` at each post of a mail to be sent at once, which is before its transaction commits."""
+        """Call `wake` when a mail to be sent at once was posted and its transaction is committed."""
         self._on_post.append(wake)
 
     async def reseal(self, conn: AsyncConnection) -> int:
@@ -122,7 +123,7 @@ class Outbox:
         if spread:
             return True  # found when its time has come
         for wake in self._on_post:
-            wake()
+            after_commit(conn, wake)
         return True
 
     def _warn(self) -> None:

@@ -87,9 +87,10 @@ async def is_work(conn: AsyncConnection, now: float) -> bool:
 
 async def drop_expired(conn: AsyncConnection, now: float) -> list[Gone]:
     """Give up what is not worth sending any more, and erase it. What is for nobody is not told."""
+    over = sa.select(outbox.c.id).where(_over(now)).with_for_update(skip_locked=True)
     statement = (
         sa.update(outbox)
-        .where(_over(now))
+        .where(outbox.c.id.in_(over), _over(now))
         .values(content=None, given_up="expired")
         .returning(outbox.c.id, outbox.c.kind, outbox.c.user_id, outbox.c.attempts)
     )
@@ -100,15 +101,17 @@ async def drop_expired(conn: AsyncConnection, now: float) -> list[Gone]:
 async def take(conn: AsyncConnection, now: float, lease: float) -> Taken | None:
     """Take the mail that was tried least, the oldest first, for `lease` seconds; None when nothing is due.
 
-    One statement: of several senders on one database, one gets it. A sender that dies keeps it only until
+    One statement: of several senders on one database, one gets it, and the
+    others the next ones. A sender that dies keeps it only until
     its lease runs out.
     """
-    first = (
-        sa.select(outbox.c.id).where(_due(now)).order_by(outbox.c.attempts, outbox.c.id).limit(1)
-    ).scalar_subquery()
+    first = sa.select(outbox.c.id).where(_due(now)).order_by(outbox.c.attempts, outbox.c.id).limit(1)
     statement = (
         sa.update(outbox)
-        .where(outbox.c.id == first, _due(now))
+        .where(
+            outbox.c.id == first.with_for_update(skip_locked=True).scalar_subquery(),
+            _due(now),
+        )
         .values(leased_until=now + lease, attempts=outbox.c.attempts + 1)
         .returning(
             outbox.c.id,
@@ -161,7 +164,8 @@ async def discard(conn: AsyncConnection, mail_id: int) -> None:
 
 async def forget(conn: AsyncConnection, now: float) -> None:
     """Delete rows of mails that were sent or given up long ago: they hold addresses of people."""
-    await conn.execute(sa.delete(outbox).where(outbox.c.content.is_(None), outbox.c.created_at <= now - KEPT))
+    old = sa.select(outbox.c.id).where(outbox.c.content.is_(None), outbox.c.created_at <= now - KEPT)
+    await conn.execute(sa.delete(outbox).where(outbox.c.id.in_(old.with_for_update(skip_locked=True))))
 
 
 async def entries(conn: AsyncConnection, limit: int) -> list[Entry]:

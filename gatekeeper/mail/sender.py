@@ -79,13 +79,12 @@ class Sender:
         self._forgot_at = float("-inf")
 
     def wake(self) -> None:
-        """Something is being posted: look as soon as its transaction is over."""
+        """Something was posted: look at once."""
         self._posted.set()
 
     async def run(self) -> None:
         """Send until `stop`. An error is reported, and the next look is taken all the same."""
         while not self._stopping:
-            # A post wakes us inside its transaction: only the queue of writers waits until that is over.
             posted = self._posted.is_set()
             self._posted.clear()
             try:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatekeeper.core.session import Cutoffs, Ended, EndReason, SessionRecord, Timeouts
 from gatekeeper.storage.engine import Database
+from gatekeeper.storage.locks import hold_owner, hold_sessions, hold_user
 from gatekeeper.storage.revocations import REVOCABLE, Revocation, announce, revoke_user
 from gatekeeper.storage.tables import revocations, sessions
 
@@ -69,7 +70,7 @@ _FAMILY = sa.text(
 
 
 class SqlSessionStore:
-    """`core.protocols.SessionStore` on SQLite. Raises StoreUnavailable."""
+    """`core.protocols.SessionStore` on SQLite and PostgreSQL. Raises StoreUnavailable."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -97,6 +98,7 @@ class SqlSessionStore:
 
     async def replace(self, old: bytes, record: SessionRecord, *, grace_until: float) -> bool:
         async with self._db.begin() as conn:
+            await hold_user(conn, record.user_id)
             replaced = await conn.execute(
                 sa.update(sessions)
                 .where(sessions.c.key == old, sessions.c.ended_at.is_(None), sessions.c.grace_until == 0)
@@ -111,7 +113,7 @@ class SqlSessionStore:
     async def skip(self, key: bytes, step: str, now: float) -> bool:
         current = sessions.c.ended_at.is_(None) & (sessions.c.grace_until == 0) & (sessions.c.key == key)
         async with self._db.begin() as conn:
-            skipped = await conn.scalar(sa.select(sessions.c.skipped).where(current))
+            skipped = await conn.scalar(sa.select(sessions.c.skipped).where(current).with_for_update())
             if skipped is None:
                 return False
             if step not in skipped.split():
@@ -122,12 +124,12 @@ class SqlSessionStore:
         return True
 
     async def touch(self, seen: Sequence[tuple[bytes, float]]) -> None:
-        for batch in _batches(seen):
+        for batch in _batches(sorted(seen)):
             async with self._db.begin(durable=False) as conn:
                 await conn.execute(_TOUCH, [{"k": key, "seen": at} for key, at in batch])
 
     async def see_tabs(self, seen: Sequence[tuple[bytes, float]]) -> None:
-        for batch in _batches(seen):
+        for batch in _batches(sorted(seen)):
             async with self._db.begin(durable=False) as conn:
                 await conn.execute(_SEE_TABS, [{"k": key, "seen": at} for key, at in batch])
 
@@ -142,7 +144,7 @@ class SqlSessionStore:
                 await announce(conn, now, [Revocation(key, None)])
 
     async def renew(self, used: Sequence[tuple[bytes, float]], timeouts: Timeouts) -> None:
-        for batch in _batches(used):
+        for batch in _batches(sorted(used)):
             async with self._db.begin(durable=False) as conn:
                 await conn.execute(
                     _RENEW,
@@ -174,7 +176,9 @@ class SqlSessionStore:
                     await announce(conn, now, [Revocation(key, None)])
             return bool(ended.rowcount)
         async with self._db.begin() as conn:
+            await hold_owner(conn, key)
             family = await _family(conn, key)
+            await hold_sessions(conn, sessions.c.key.in_(family))
             alive = await conn.scalar(
                 sa.select(sa.func.count())
                 .select_from(sessions)
@@ -190,6 +194,7 @@ class SqlSessionStore:
         self, user_id: int, reason: EndReason, now: float, *, keep: bytes | None = None
     ) -> int:
         async with self._db.begin() as conn:
+            await hold_user(conn, user_id)
             kept = await _family(conn, keep) if keep is not None else []
             return await revoke_user(conn, user_id, now, reason=reason, keep=kept)
 
@@ -220,7 +225,9 @@ class SqlSessionStore:
         gone = (sessions.c.ended_at < ended_before) | _grown(over) | _unused(over)
         count = await self._in_batches(gone, lambda chosen: sa.delete(sessions).where(chosen, gone))
         async with self._db.begin(durable=False) as conn:
-            await conn.execute(sa.delete(revocations).where(revocations.c.at < ended_before))
+            old = sa.select(revocations.c.seq).where(revocations.c.at < ended_before)
+            old = old.with_for_update(skip_locked=True)
+            await conn.execute(sa.delete(revocations).where(revocations.c.seq.in_(old)))
         return count
 
     async def _in_batches(self, condition: Any, statement: Any) -> int:
@@ -230,7 +237,9 @@ class SqlSessionStore:
         count = 0
         for batch in _batches(keys):
             async with self._db.begin(durable=False) as conn:
-                count += (await conn.execute(statement(sessions.c.key.in_(batch)))).rowcount
+                free = sa.select(sessions.c.key).where(sessions.c.key.in_(batch), condition)
+                free = free.with_for_update(skip_locked=True)
+                count += (await conn.execute(statement(sessions.c.key.in_(free)))).rowcount
         return count
 
 

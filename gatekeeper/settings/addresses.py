@@ -14,7 +14,7 @@ from ipaddress import (
     ip_network,
 )
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 Network = IPv4Network | IPv6Network
 
@@ -215,10 +215,44 @@ def too_wide(networks: Iterable[Network]) -> Network | None:
     return next((network for network in joined if network.prefixlen < _WIDEST[network.version]), None)
 
 
+_POSTGRESQL = "postgresql+psycopg://"
+_POSTGRESQL_OPTIONS = frozenset(
+    {"host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs"}
+)
+
+
+def is_server(database: str) -> bool:
+    """Whether several machines can share this database."""
+    return database.startswith(_POSTGRESQL)
+
+
+def check_postgresql(text: str) -> str:
+    """`postgresql+psycopg://user@host/database`, with libpq's options after `?`; `ValueError` otherwise."""
+    parts = urlsplit(text)
+    if parts.password is not None:
+        raise ValueError("has a password in it: put it into database_password_file")
+    options = parse_qs(parts.query, keep_blank_values=True)
+    unknown = sorted(set(options) - _POSTGRESQL_OPTIONS)
+    if unknown:
+        raise ValueError(
+            f"has the unknown option {unknown[0]}; known: {', '.join(sorted(_POSTGRESQL_OPTIONS))}"
+        )
+    if not parts.username or not (parts.hostname or "host" in options) or not parts.path.strip("/"):
+        raise ValueError("must name a user, a host and a database: postgresql+psycopg://user@host/database")
+    try:
+        parts.port  # noqa: B018 - raises
+    except ValueError:
+        raise ValueError("must have a port from 1 to 65535") from None
+    return text
+
+
 def parse_database(text: str) -> str:
     """The path in `sqlite:///path` (with or without `+aiosqlite`); `ValueError` says what is wrong."""
     for start in ("sqlite:///", "sqlite+aiosqlite:///"):
         path = text.removeprefix(start)
         if path != text and path and path != ":memory:" and not re.search(r"[?#]", path):
             return path
-    raise ValueError("must be sqlite:///path/of/the/file.db (a relative path has three slashes)")
+    raise ValueError(
+        "must be sqlite:///path/of/the/file.db (a relative path has three slashes) or "
+        "postgresql+psycopg://user@host/database"
+    )

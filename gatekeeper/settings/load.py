@@ -16,10 +16,22 @@ from gatekeeper.settings.mail import MailSettings, with_password
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc, Problem, SettingsError
 from gatekeeper.settings.providers import MicrosoftSettings, OidcSettings, with_client_secret
-from gatekeeper.settings.secrets import open_to_others, own_secret, present, read_secret_file, weakness
+from gatekeeper.settings.secrets import (
+    open_to_others,
+    own_secret,
+    present,
+    read_line,
+    read_secret_file,
+    weakness,
+)
 from gatekeeper.settings.validation import locate, validate
 
-_SECRETS: tuple[Loc, ...] = (("secret",), ("mail", "smtp", "password"), ("microsoft", "client_secret"))
+_SECRETS: tuple[Loc, ...] = (
+    ("secret",),
+    ("database_password",),
+    ("mail", "smtp", "password"),
+    ("microsoft", "client_secret"),
+)
 """Keys that a file open to others must not have, beside those in lists."""
 
 
@@ -110,6 +122,7 @@ def _finish(
     late: dict[Loc, str] = file_problems(settings, serving=serving)
     mail = _mail(settings, late)
     microsoft, oidc = _providers(settings, late)
+    password = _database_password(settings, late)
     found = _secrets(settings, late, create=create and not late)
     if late:
         raise SettingsError(locate(document, loc, message) for loc, message in late.items())
@@ -120,6 +133,8 @@ def _finish(
             "mail": mail,
             "microsoft": microsoft,
             "oidc": oidc,
+            "database_password": password,
+            "database_password_file": None,
         }
     )
 
@@ -151,6 +166,16 @@ def _providers(
     return microsoft, tuple(oidc)
 
 
+def _database_password(settings: Settings, problems: dict[Loc, str]) -> SecretStr | None:
+    if settings.database_password_file is None:
+        return settings.database_password
+    try:
+        return SecretStr(read_line(settings.database_password_file))
+    except ValueError as error:
+        problems["database_password_file",] = str(error)
+        return None
+
+
 def _secrets(settings: Settings, problems: dict[Loc, str], *, create: bool) -> list[str]:
     found: list[str] = []
     for index, given in enumerate(settings.secret):
@@ -162,6 +187,12 @@ def _secrets(settings: Settings, problems: dict[Loc, str], *, create: bool) -> l
             found.append(read_secret_file(path))
         except ValueError as error:
             problems["secret_file", index] = str(error)
+    if settings.shared and not settings.secret and not settings.secret_file:
+        problems["secret",] = (
+            "is missing: nodes that share accounts or sessions need the same one, in secret or secret_file; "
+            "make one with `openssl rand -hex 32`"
+        )
+        return found
     if not settings.secret and not settings.secret_file and (create or present(settings.data_dir / "secret")):
         try:
             found.append(own_secret(settings.data_dir))

@@ -23,6 +23,8 @@ from gatekeeper.settings.addresses import (
     NO_URL,
     Network,
     Place,
+    check_postgresql,
+    is_server,
     parse_database,
     parse_host_port,
     parse_listen,
@@ -103,7 +105,14 @@ class Settings(Section):
     """Gatekeeper's own folder: the generated secret and the embedded database."""
 
     database: Annotated[str, Field(validate_default=True)] = ""
-    """`sqlite:///path`; left out: gatekeeper.db in `data_dir`."""
+    """`sqlite:///path`, or `postgresql+psycopg://user@host/database` for several nodes. Left out:
+    gatekeeper.db in `data_dir`."""
+
+    database_password: SecretStr | None = None
+    """The password of PostgreSQL's user. The file that holds it must be readable by Gatekeeper alone."""
+
+    database_password_file: FilePath | None = None
+    """A file with the password, instead of `database_password`."""
 
     secret: Annotated[tuple[SecretStr, ...], OneOrMany] = ()
     """Signs cookies: at least 32 random characters, one or a list (the first signs, all verify). Left out:
@@ -182,6 +191,11 @@ class Settings(Section):
     def secrets(self) -> tuple[SecretStr, ...]:
         """The first signs, all verify. Never empty once loaded."""
         return self.secret
+
+    @property
+    def shared(self) -> bool:
+        """Whether other nodes may work with the same accounts or sessions."""
+        return is_server(self.database)
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
@@ -285,11 +299,22 @@ class Settings(Section):
     @field_validator("database")
     @classmethod
     def _database_place(cls, value: str, info: ValidationInfo) -> str:
+        if is_server(value):
+            return check_postgresql(value)
         if value:
             path = (info.context or {}).get("base", Path.cwd()) / parse_database(value)
         else:
             path = info.data.get("data_dir", Path()) / "gatekeeper.db"
         return f"sqlite+aiosqlite:///{path}"
+
+    @field_validator("database_password", "database_password_file")
+    @classmethod
+    def _password_of_a_server(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and not is_server(info.data.get("database", "postgresql+psycopg://")):
+            raise ValueError("is given, but database is a file, which has none")
+        if value is not None and info.data.get("database_password") is not None:
+            raise ValueError("is given as well as database_password: keep one of the two")
+        return value
 
     @field_validator("secret_file")
     @classmethod

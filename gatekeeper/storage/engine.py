@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.storage.commits import take_waiting
 from gatekeeper.storage.errors import FOREIGN, translate, unusable
-from gatekeeper.storage.migrate import migrate
+from gatekeeper.storage.postgresql import PostgresBackend
 from gatekeeper.storage.revocations import Revocation, take_announced
-from gatekeeper.storage.sqlite import BUSY_TIMEOUT, file_of
+from gatekeeper.storage.sqlite import file_of
+from gatekeeper.storage.sqlite_engines import SqliteBackend
 
-READERS = 4
 WRITE_WAIT = 5.0
 """Seconds that a writer waits for the other writers of its own process."""
 
@@ -30,26 +28,33 @@ OnRevocations = Callable[[Sequence[Revocation]], None]
 
 
 class Database:
-    """One SQLite database in WAL mode, shared by the tasks of one event loop.
+    """One database, shared by the tasks of one event loop: an SQLite file, or PostgreSQL for many nodes.
 
-    Reads run beside each other on connections that cannot write; writes queue, one transaction at a time,
-    because SQLite has one writer and waiting in a queue is fair where its busy handler is not.
+    Reads run beside each other on connections that cannot write. On SQLite writes queue, one transaction at a
+    time; on PostgreSQL they run beside each other, and `storage.locks` says what keeps them apart.
     Everything that it raises about the database is StoreUnavailable, but for IntegrityError, which is the
     answer to the caller's own statement.
     """
 
-    def __init__(self, url: str, *, data_dir: Path | None = None, clock: Clock = time.monotonic) -> None:
-        """`url` is `sqlite:///file`; a relative file lies in `data_dir`, else in the working directory.
+    def __init__(
+        self,
+        url: str,
+        *,
+        data_dir: Path | None = None,
+        password: str = "",
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """`url` is `sqlite:///file` or `postgresql+psycopg://user@host/database`.
 
-        `clock` measures how long ago something was.
+        A relative file lies in `data_dir`, else in the working directory. `password` is PostgreSQL's. `clock`
+        measures how long ago something was. Raises DatabaseUnusable for an address that cannot work.
         """
-        self.url, self.path = file_of(url, data_dir)
-        self.engine = self._make_engine("PRAGMA query_only=ON", size=READERS)
-        """For reading."""
-        self._durable = self._make_engine("PRAGMA synchronous=FULL", size=1)
-        self._quick = self._make_engine("PRAGMA synchronous=NORMAL", size=1)
-        self._writing = asyncio.Lock()
-        self._writer: asyncio.Task[Any] | None = None
+        self.backend = make_backend(url, data_dir, password)
+        engines = self.backend.make_engines()
+        self.engine = engines.reading
+        self._durable, self._quick = engines.durable, engines.quick
+        self._turns = asyncio.Semaphore(self.backend.writers)
+        self._writing: set[asyncio.Task[Any] | None] = set()
         self._subscribers: list[OnRevocations] = []
         self._clock = clock
         self._write_failed_at: float | None = None
@@ -57,42 +62,65 @@ class Database:
         self.backup: Path | None = None
         """The copy that `open` made before it migrated, if it did."""
 
-    async def open(self) -> None:
-        """Create or migrate the database (after a backup) and connect. Raises DatabaseUnusable."""
-        self.backup = await asyncio.to_thread(migrate, self.path)
+    @property
+    def path(self) -> Path:
+        """The file of an SQLite database. Raises AttributeError for any other."""
+        if isinstance(self.backend, SqliteBackend):
+            return self.backend.path
+        raise AttributeError("only an SQLite database has a file")
+
+    async def open(self, *, create: bool = True) -> None:
+        """Create or migrate the database (a file after a backup) and connect. Raises DatabaseUnusable.
+
+        Without `create` a server's database without our tables is refused.
+        """
+        self.backup = await asyncio.to_thread(self.backend.migrate, create=create)
+        await self.connect()
+
+    async def connect(self) -> None:
+        """Use the database as it is, without migrating it. Raises DatabaseUnusable."""
         try:
             async with self.engine.connect() as conn:
                 await conn.execute(sa.text("SELECT 1"))
         except FOREIGN as error:
-            raise unusable(error, self.path) from error
+            raise unusable(error, self.backend.name) from error
         self._open = True
 
     async def close(self) -> None:
-        """Wait for the write under way, then close every connection."""
-        async with self._writing:
+        """Wait for the writes under way, then close every connection."""
+        for _ in range(self.backend.writers):
+            await self._turns.acquire()
+        try:
             self._open = False
             for engine in (self.engine, self._durable, self._quick):
                 await engine.dispose()
+        finally:
+            for _ in range(self.backend.writers):
+                self._turns.release()
 
     @contextlib.asynccontextmanager
     async def begin(self, *, durable: bool = True) -> AsyncIterator[AsyncConnection]:
-        """A write transaction (BEGIN IMMEDIATE): committed at the end, rolled back on any exception.
+        """A write transaction (SQLite: BEGIN IMMEDIATE): committed at the end, rolled back on any exception.
+
+        On PostgreSQL others write at the same time: hold what you read before you change it
+        (`storage.locks`), or check and change in one statement.
 
         With `durable=False` the commit does not wait for the disk: a power cut may lose the last seconds
         (never the file's integrity), which is all right for `last_seen_at` and for nothing else.
         Raises StoreUnavailable.
         """
-        if self._writer is not None and self._writer is asyncio.current_task():
+        task = asyncio.current_task()
+        if task in self._writing:
             raise RuntimeError("a write transaction inside a write transaction would wait for itself")
         self._check_open()
         try:
             async with asyncio.timeout(WRITE_WAIT):
-                await self._writing.acquire()
+                await self._turns.acquire()
         except TimeoutError as error:
             raise StoreUnavailable("the queue of writers did not move in time") from error
         try:
             self._check_open()
-            self._writer = asyncio.current_task()
+            self._writing.add(task)
             with _translated(self._note_failed_write):
                 async with (self._durable if durable else self._quick).connect() as conn:
                     take_announced(conn)  # of a transaction that was rolled back
@@ -101,8 +129,8 @@ class Database:
                         yield conn
                     announced, waiting = take_announced(conn), take_waiting(conn)
         finally:
-            self._writer = None
-            self._writing.release()
+            self._writing.discard(task)
+            self._turns.release()
         if announced:
             for subscriber in list(self._subscribers):
                 subscriber(announced)
@@ -137,31 +165,12 @@ class Database:
         if not self._open:
             raise StoreUnavailable("the database is not open")
 
-    def _make_engine(self, pragma: str, *, size: int) -> AsyncEngine:
-        engine = create_async_engine(
-            self.url,
-            pool_size=size,
-            max_overflow=0,
-            pool_timeout=BUSY_TIMEOUT,
-            hide_parameters=True,  # they hold hashes and addresses, and errors are logged
-            connect_args={"timeout": BUSY_TIMEOUT},
-        )
-        begin = "BEGIN" if "query_only" in pragma else "BEGIN IMMEDIATE"
 
-        @event.listens_for(engine.sync_engine, "connect")
-        def connected(connection: sqlite3.Connection, _record: object) -> None:
-            # Otherwise the driver begins transactions by itself, late and not IMMEDIATE.
-            connection.isolation_level = None
-            cursor = connection.cursor()
-            for statement in ("PRAGMA foreign_keys=ON", pragma):
-                cursor.execute(statement)
-            cursor.close()
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def begun(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(begin)
-
-        return engine
+def make_backend(url: str, data_dir: Path | None, password: str) -> SqliteBackend | PostgresBackend:
+    """The kind of database that `url` names. Raises DatabaseUnusable."""
+    if url.startswith("postgresql"):
+        return PostgresBackend(url, password)
+    return SqliteBackend(*file_of(url, data_dir))
 
 
 @contextlib.contextmanager

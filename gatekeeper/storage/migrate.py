@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -43,25 +44,22 @@ def migrate(path: Path, *, config: Config | None = None) -> Path | None:
 
 
 def _upgrade(path: Path, config: Config) -> Path | None:
-    script = ScriptDirectory.from_config(config)
-    head = script.get_current_head()
     engine = sa.create_engine("sqlite://", creator=lambda: connect_now(path), poolclass=sa.NullPool)
     backup = None
+
+    def keep(head: str) -> None:
+        nonlocal backup
+        backup = back_up(path, f"before-{head}")
+
     with engine.connect() as connection:
         # Rebuilding a table (all that SQLite can do for many changes) would set off foreign keys.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("PRAGMA synchronous=FULL")
         connection.rollback()
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current == head:
+        # Another connection still reads the state before this transaction: that is what is copied.
+        if not upgrade(connection, config, path, before=keep):
             return None
-        _check_ours(connection, script, current, path)
-        if current is not None:
-            # Another connection still reads the state before this transaction: that is what is copied.
-            backup = back_up(path, f"before-{head}")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise DatabaseUnusable(f"database {path}: the migration left {len(broken)} dangling rows")
@@ -69,12 +67,38 @@ def _upgrade(path: Path, config: Config) -> Path | None:
     return backup
 
 
-def _check_ours(connection: sa.Connection, script: ScriptDirectory, current: str | None, path: Path) -> None:
+def upgrade(
+    connection: sa.Connection,
+    config: Config,
+    name: object,
+    *,
+    before: Callable[[str], None] = lambda _head: None,
+) -> bool:
+    """Migrate inside the caller's transaction; False when there is nothing to do. `name` is for people.
+
+    Calls `before` with the coming revision when there is something to lose. Raises DatabaseUnusable.
+    """
+    script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current == head or head is None:
+        return False
+    _check_ours(connection, script, current, name)
+    if current is not None:
+        before(head)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    return True
+
+
+def _check_ours(
+    connection: sa.Connection, script: ScriptDirectory, current: str | None, name: object
+) -> None:
     if current is None:
         tables = sa.inspect(connection).get_table_names()
         if tables:
             raise DatabaseUnusable(
-                f"database {path}: holds tables of another application ({', '.join(sorted(tables)[:3])}…)",
+                f"database {name}: holds tables of another application ({', '.join(sorted(tables)[:3])}…)",
                 reason="database_foreign",
             )
         return
@@ -84,7 +108,8 @@ def _check_ours(connection: sa.Connection, script: ScriptDirectory, current: str
         known = False
     if not known:
         raise DatabaseUnusable(
-            f"database {path}: was written by a newer Gatekeeper (schema {current}, this version knows up to "
-            f"{script.get_current_head()}): install that version, or restore a {path.name}.before-*.backup",
+            f"database {name}: was written by a newer Gatekeeper (schema {current}, this version knows up to "
+            f"{script.get_current_head()}): install that version, or restore a backup from before it"
+            + (f" ({name.name}.before-*.backup)" if isinstance(name, Path) else ""),
             reason="database_newer",
         )

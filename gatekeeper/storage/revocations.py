@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatekeeper.core.session import EndReason
+from gatekeeper.storage.locks import hold_sessions, one_writer
 from gatekeeper.storage.tables import revocations, sessions, users
 
 _BY_TIME = tuple(
@@ -32,12 +33,26 @@ REVOCABLE = sessions.c.ended_at.is_(None) | sessions.c.ended_reason.in_(_BY_TIME
 
 _ANNOUNCED = "gatekeeper.announced"
 
+CHANNEL = "gatekeeper_revocations"
+"""Of PostgreSQL's NOTIFY, which delivers at the commit, in the order of commits, and to whom it may concern
+alone. The sequence of rows does not do there: a lower number may be committed after a higher one."""
+
 
 class Revocation(NamedTuple):
     """One announcement: a session's key, or a user whose sessions must all be read afresh."""
 
     session_key: bytes | None
     user_id: int | None
+
+    def as_text(self) -> str:
+        """For channels that carry text."""
+        return f"{'' if self.session_key is None else self.session_key.hex()}/{self.user_id or ''}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Revocation:
+        """Raises ValueError."""
+        key, _, user_id = text.partition("/")
+        return cls(bytes.fromhex(key) if key else None, int(user_id) if user_id else None)
 
 
 async def announce(conn: AsyncConnection, now: float, announced: Iterable[Revocation]) -> None:
@@ -49,6 +64,10 @@ async def announce(conn: AsyncConnection, now: float, announced: Iterable[Revoca
         sa.insert(revocations),
         [{"at": now, "session_key": row.session_key, "user_id": row.user_id} for row in rows],
     )
+    if not one_writer(conn):
+        notify = sa.select(sa.func.pg_notify(CHANNEL, sa.bindparam("what")))
+        for row in rows:
+            await conn.execute(notify, {"what": row.as_text()})
     conn.sync_connection.info.setdefault(_ANNOUNCED, []).extend(rows)  # type: ignore[union-attr]
 
 
@@ -80,6 +99,7 @@ async def revoke_user(
     await conn.execute(
         sa.update(users).where(users.c.id == user_id).values(session_epoch=users.c.session_epoch + 1)
     )
+    await hold_sessions(conn, sessions.c.user_id == user_id)
     if kept:
         epoch = sa.select(users.c.session_epoch).where(users.c.id == user_id).scalar_subquery()
         await conn.execute(

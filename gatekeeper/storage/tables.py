@@ -16,6 +16,9 @@ metadata = sa.MetaData(
     }
 )
 
+COUNTING = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""Of rows that are added for ever: two thousand million would not last."""
+
 users = sa.Table(
     "users",
     metadata,
@@ -95,7 +98,7 @@ rates = sa.Table(  # token buckets, for clients and accounts by a keyed hash
 outbox = sa.Table(
     "outbox",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", COUNTING, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("user_id", sa.Integer),
     sa.Column("recipient", sa.Text, nullable=False),
@@ -148,7 +151,7 @@ sessions = sa.Table(
 revocations = sa.Table(
     "revocations",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("seq", COUNTING, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("session_key", sa.LargeBinary(32)),  # one session, or
     sa.Column("user_id", sa.Integer),  # everything cached of one user (ended, or roles and name changed)
@@ -177,7 +180,7 @@ facts = sa.Table(  # facts about this installation, such as "the administrator l
 audit_events = sa.Table(
     "audit_events",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("id", COUNTING, primary_key=True),
     sa.Column("at", sa.Float, nullable=False, index=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("user_id", sa.Integer, index=True),

@@ -28,6 +28,7 @@ from gatekeeper.mail.outbox import PURPOSE as OUTBOX_PURPOSE
 from gatekeeper.mail.outbox import Outbox, unseal
 from gatekeeper.storage import tables
 from gatekeeper.storage.engine import Database
+from tests.servers.databases import make_database
 
 PASSWORD = "violet tractor mumbles"
 OTHER_PASSWORD = "seven quiet harbours"
@@ -94,7 +95,8 @@ class World:
 
     async def rows(self, table: sa.Table) -> list[dict[str, Any]]:
         async with self.db.read() as conn:
-            return [dict(row) for row in (await conn.execute(sa.select(table))).mappings()]
+            query = sa.select(table).order_by(*table.primary_key.columns)
+            return [dict(row) for row in (await conn.execute(query)).mappings()]
 
     async def kinds(self) -> list[str]:
         return [row["kind"] for row in await self.rows(tables.audit_events)]
@@ -153,7 +155,7 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(folder: Path, hasher: CountingHasher | None = None) -> AsyncIterator[World]:
-    db = Database(f"sqlite:///{folder / 'gatekeeper.db'}", data_dir=folder)
+    db = make_database(folder)
     await db.open()
     hasher = hasher or CountingHasher()
     lines = Lines()

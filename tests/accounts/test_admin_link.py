@@ -76,6 +76,7 @@ def test_once_used_it_is_closed_for_ever(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_of_fifty_redeems_at_once_one_works(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         token = await issued(w)

@@ -76,6 +76,7 @@ def test_a_reminder_is_sent_once_for_each_password(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_several_processes_remind_once(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         await pat_with_mail(w)

@@ -72,6 +72,7 @@ def test_without_a_mailed_password_the_link_leads_to_choosing_one(tmp_path: Path
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_of_fifty_people_following_one_link_at_once_one_gets_through(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         ways = Ways(w)
@@ -88,6 +89,7 @@ def test_of_fifty_people_following_one_link_at_once_one_gets_through(tmp_path: P
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_of_fifty_accepting_one_invitation_at_once_one_does(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         ways = Ways(w)

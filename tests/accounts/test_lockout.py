@@ -76,6 +76,7 @@ def test_a_locked_account_answers_the_right_password_as_it_answers_a_wrong_one(t
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("processes", [1, 4])
 def test_of_200_parallel_wrong_passwords_five_are_verified(tmp_path: Path, processes: int) -> None:
     async def told() -> None:
@@ -101,6 +102,7 @@ def test_of_200_parallel_wrong_passwords_five_are_verified(tmp_path: Path, proce
     asyncio.run(told())
 
 
+@pytest.mark.databases
 def test_many_tabs_that_sign_in_at_once_all_succeed(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         _, device = await owner(w)

@@ -34,6 +34,7 @@ async def take(
     return 0
 
 
+@pytest.mark.databases
 def test_so_many_at_once_and_then_one_at_a_time(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         limit = rates(w, client=Rate(10, 60.0))
@@ -92,6 +93,7 @@ def test_accounts_and_everybody_have_limits_of_their_own(tmp_path: Path) -> None
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_what_was_refused_counts_nowhere(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         limit = rates(w, account=Rate(1, 60.0), total=Rate(5, 60.0))
@@ -112,6 +114,7 @@ def test_a_known_browser_is_held_to_its_own_count_alone(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_parallel_attempts_are_counted_one_by_one(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         limit = rates(w, client=Rate(20, 60.0))
@@ -121,6 +124,7 @@ def test_parallel_attempts_are_counted_one_by_one(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_a_clock_set_back_keeps_nobody_out_for_longer_than_the_period(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         limit = rates(w, client=Rate(2, 60.0))
@@ -144,6 +148,7 @@ def test_reaching_a_limit_is_in_the_audit_log_and_what_was_typed_is_nowhere(tmp_
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_full_buckets_are_swept_away(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         limit = rates(w, account=Rate(2, 60.0))

@@ -59,6 +59,7 @@ def statements(w: World) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
+@pytest.mark.databases
 def test_a_forgotten_password_is_replaced_with_the_mailed_link(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         pat, ways = await pat_with_mail(w), Ways(w)
@@ -77,6 +78,7 @@ def test_a_forgotten_password_is_replaced_with_the_mailed_link(tmp_path: Path) -
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_of_fifty_resets_with_one_link_at_once_one_works(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         pat, ways = await pat_with_mail(w), Ways(w)
@@ -299,6 +301,7 @@ def test_without_mail_nothing_is_promised(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_neither_token_nor_password_is_stored_or_logged_in_clear(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         await pat_with_mail(w)

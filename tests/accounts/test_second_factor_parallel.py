@@ -12,9 +12,11 @@ from gatekeeper.accounts.errors import InvalidCode
 from gatekeeper.accounts.second_factor import SecondFactors
 from gatekeeper.core.session import UserRecord
 from gatekeeper.storage import tables
-from gatekeeper.storage.engine import Database
 from tests.accounts.support import World, tell
 from tests.factors.support import factors, set_up
+from tests.servers.databases import make_database
+
+pytestmark = pytest.mark.databases
 
 POSTS, PROCESSES = 50, 5
 
@@ -31,7 +33,7 @@ async def all_at_once(world: World, folder: Path, user: UserRecord, codes: list[
     async with contextlib.AsyncExitStack() as stack:
         processes = []
         for _ in range(PROCESSES):
-            db = Database(f"sqlite:///{folder / 'gatekeeper.db'}", data_dir=folder)
+            db = make_database(folder)
             await db.open()
             stack.push_async_callback(db.close)
             processes.append(factors(world, db=db))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from gatekeeper.accounts import tokens
 from gatekeeper.storage import tables
 from tests.accounts.support import BY, World, tell
@@ -27,6 +29,7 @@ async def valid(w: World, token: str, purpose: str = "reset") -> bool:
         return await tokens.valid(conn, purpose, token, w.now)
 
 
+@pytest.mark.databases
 def test_of_fifty_uses_at_once_one_works(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         token = await issue(w)

@@ -44,6 +44,7 @@ def test_the_link_opens_the_account_after_any_number_of_looks(tmp_path: Path) ->
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_fifty_unlocks_in_parallel_work_once(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         _, token = await locked(w)

@@ -49,6 +49,7 @@ def test_a_login_belongs_to_one_account_in_all_its_spellings(tmp_path: Path) -> 
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_of_many_adding_one_login_at_once_one_succeeds(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         outcomes = await asyncio.gather(
@@ -148,6 +149,7 @@ def test_what_changes_nothing_is_not_written_down(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_parallel_changes_of_roles_are_all_kept(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         pat = await w.pat()

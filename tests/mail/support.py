@@ -31,6 +31,7 @@ from gatekeeper.pages.i18n import ENGLISH
 from gatekeeper.pages.templates import TemplateFolders
 from gatekeeper.storage import tables
 from gatekeeper.storage.engine import Database
+from tests.servers.databases import make_database
 
 START = 1_800_000_000.0
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz-for-tests"
@@ -164,7 +165,7 @@ class World:
 @contextlib.asynccontextmanager
 async def world(folder: Path) -> AsyncIterator[World]:
     """Several on one folder are several processes on one database."""
-    db = Database(f"sqlite:///{folder / 'gatekeeper.db'}", data_dir=folder)
+    db = make_database(folder)
     await db.open()
     try:
         yield World(db, SecretBox([SECRET], PURPOSE), Lines())

@@ -200,6 +200,7 @@ def test_nothing_is_sent_once_it_has_expired(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_two_processes_on_one_database_send_each_mail_once(tmp_path: Path) -> None:
     async def story(one: World) -> None:
         sink = Sink()

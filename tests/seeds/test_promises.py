@@ -15,6 +15,8 @@ from tests.seeds.client import Client
 from tests.seeds.mailbox import link_in, text_of
 from tests.seeds.place import BY, Place, place
 from tests.seeds.walk import INVALID, OTHER, PASSWORD
+from tests.servers.postgres import PASSWORD as POSTGRES_PASSWORD
+from tests.servers.postgres import postgres
 
 TIMES = 50
 LOGIN = "adaada@example.com"
@@ -43,12 +45,22 @@ Newcomer = Callable[[], Client]
 
 
 @pytest.fixture
-def house(tmp_path: Path, application: int) -> Iterator[Place]:
+def house(request: pytest.FixtureRequest, tmp_path: Path, application: int) -> Iterator[Place]:
     """An installation that limits no rates, so that the other defences stand alone."""
+    environ = {}
+    if getattr(request, "param", "") == "postgresql":
+        environ = {
+            "GATEKEEPER_DATABASE": postgres().new_database(),
+            "GATEKEEPER_DATABASE_PASSWORD": POSTGRES_PASSWORD,
+            "GATEKEEPER_SECRET": "the same one on every node: 0123456789abcdef",
+        }
     config = tmp_path / "gatekeeper.yaml"
     config.write_text(SETTINGS.replace(", to_directory: .", ", smtp: {host: 127.0.0.1, tls: none}"))
-    with place(config, tmp_path / "gate", application) as running:
+    with place(config, tmp_path / "gate", application, environ) as running:
         yield running
+
+
+on_both = pytest.mark.parametrize("house", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -193,6 +205,7 @@ def look_at(client: Client, link: str) -> None:
         )
 
 
+@on_both
 def test_a_reset_link_works_once_however_often_it_was_looked_at(house: Place, newcomer: Newcomer) -> None:
     house.person(LOGIN, password=PASSWORD)
     ada = newcomer()
@@ -206,6 +219,7 @@ def test_a_reset_link_works_once_however_often_it_was_looked_at(house: Place, ne
     assert house.mailbox.subjects().count("Your password was changed") == 1
 
 
+@on_both
 def test_an_invitation_to_choose_a_password_works_once(house: Place, newcomer: Newcomer) -> None:
     invited(house, LOGIN, password=False)
     ada = newcomer()
@@ -217,6 +231,7 @@ def test_an_invitation_to_choose_a_password_works_once(house: Place, newcomer: N
     assert ada.sign_in(LOGIN, OTHER).status_code == 303
 
 
+@on_both
 def test_an_invitation_with_a_password_works_once(house: Place, newcomer: Newcomer) -> None:
     invited(house, LOGIN, password=True)
     ada = newcomer()
@@ -226,6 +241,7 @@ def test_an_invitation_with_a_password_works_once(house: Place, newcomer: Newcom
     assert ada.get(link).status_code == 410
 
 
+@on_both
 def test_an_unlock_link_works_once(house: Place, newcomer: Newcomer) -> None:
     house.person(LOGIN, password=PASSWORD)
     ada = newcomer()
@@ -237,6 +253,7 @@ def test_an_unlock_link_works_once(house: Place, newcomer: Newcomer) -> None:
     assert ada.sign_in(LOGIN, PASSWORD).status_code == 303
 
 
+@on_both
 def test_a_recovery_code_and_a_token_of_the_app_work_once(house: Place, newcomer: Newcomer) -> None:
     user = house.person(LOGIN, password=PASSWORD)
     app = house.authenticator(user)
@@ -271,6 +288,7 @@ def test_a_reset_does_not_skip_the_second_factor(house: Place, newcomer: Newcome
     assert ada.signed_in()
 
 
+@on_both
 def test_a_password_change_ends_the_other_sessions(house: Place, newcomer: Newcomer) -> None:
     house.person(LOGIN, password=PASSWORD)
     here, there, half = newcomer(), newcomer(), newcomer()

@@ -11,12 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from gatekeeper.core.session import EndReason, Session, SessionRecord, Timeouts, UserRecord
-from gatekeeper.sessions.invalidation import SqlInvalidations
+from gatekeeper.sessions.channels import make_invalidations
 from gatekeeper.sessions.manager import SessionManager
 from gatekeeper.sessions.signing import session_key
 from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.storage.engine import Database
 from gatekeeper.storage.tables import users
+from tests.servers.databases import make_database
 
 START = 1_000_000.0
 NEVER = 3_600.0
@@ -67,7 +68,7 @@ class World:
         self._stack = contextlib.AsyncExitStack()
 
     async def database(self) -> Database:
-        db = Database("sqlite:///gatekeeper.db", data_dir=self.folder)
+        db = make_database(self.folder)
         await db.open()
         self._stack.push_async_callback(db.close)
         return db
@@ -86,7 +87,7 @@ class World:
         settings: dict[str, Any] = {
             "secrets": [SECRET],
             "clock": self.clock,
-            "invalidations": SqlInvalidations(db, on_error=self.errors.append, interval=interval),
+            "invalidations": make_invalidations(db, on_error=self.errors.append, interval=interval),
             "confirm_delay": 0.0,
             "next_step": next_step,
             **options,

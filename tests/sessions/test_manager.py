@@ -28,6 +28,7 @@ def test_a_started_session_is_answered_from_the_cache_with_its_headers(tmp_path:
     play(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_neither_the_id_nor_the_cookie_is_in_the_store(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         manager = await world.process(random_bytes=lambda size: b"\x42" * size)

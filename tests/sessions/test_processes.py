@@ -15,13 +15,12 @@ from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import SessionStore
 from gatekeeper.core.session import EndReason, Session, SessionRecord
 from gatekeeper.sessions.activity import flush_interval
+from tests.servers.databases import read_now
 from tests.sessions.support import NEVER, START, HandClock, World, ask, eventually, play, sign_in
 
 
 def stored_activity(world: World) -> float:
-    with sqlite3.connect(world.folder / "gatekeeper.db") as connection:
-        found: float = connection.execute("SELECT max(last_seen_at) FROM sessions").fetchone()[0]
-    connection.close()
+    found: float = read_now(world.folder, "SELECT max(last_seen_at) FROM sessions")
     return found
 
 
@@ -36,6 +35,7 @@ def test_a_session_started_in_one_process_is_good_in_the_other(tmp_path: Path) -
     play(tmp_path, story)
 
 
+@pytest.mark.databases
 @pytest.mark.parametrize("how", ["sign out", "end user"])
 def test_a_revocation_reaches_the_other_process(tmp_path: Path, how: str) -> None:
     async def story(world: World) -> None:
@@ -74,6 +74,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.sqlite
 def test_a_revocation_by_a_real_second_process_counts_here_within_a_second(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         manager = await world.process(interval=0.25)
@@ -98,6 +99,7 @@ def test_a_revocation_by_a_real_second_process_counts_here_within_a_second(tmp_p
     play(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_a_process_that_hears_nothing_for_a_second_asks_the_store(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         monotonic = HandClock(50.0)
@@ -115,6 +117,7 @@ def test_a_process_that_hears_nothing_for_a_second_asks_the_store(tmp_path: Path
     play(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_a_channel_that_breaks_is_opened_again_and_what_was_cached_before_is_dropped(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         one = await world.process()
@@ -150,6 +153,7 @@ def test_activity_is_written_behind_in_batches(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_activity_near_the_deadline_is_seen_by_the_other_process_in_time(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         one, other = await world.process(), await world.process()

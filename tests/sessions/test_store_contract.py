@@ -13,6 +13,7 @@ from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import SessionStore
 from gatekeeper.core.session import Cutoffs, EndReason, cutoffs
 from gatekeeper.sessions.sql import SqlSessionStore
+from tests.servers.databases import choose_postgresql
 from tests.sessions.support import START, TIMEOUTS, World, record
 
 NOTHING = Cutoffs(0.0, 0.0, 0.0, 0.0)
@@ -21,7 +22,7 @@ Story = Callable[[SessionStore], Coroutine[Any, Any, None]]
 Run = Callable[[Story], None]
 
 
-async def _on_sqlite(folder: Path, story: Story) -> None:
+async def _on_a_database(folder: Path, story: Story) -> None:
     world = World(folder)
     try:
         for login in ("pat", "kim"):
@@ -31,10 +32,12 @@ async def _on_sqlite(folder: Path, story: Story) -> None:
         await world.close()
 
 
-@pytest.fixture(params=[_on_sqlite], ids=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("gatekeeper.sessions.sql.BATCH", 3)
-    return lambda story: asyncio.run(request.param(tmp_path, story))
+    if request.param == "postgresql":
+        choose_postgresql(tmp_path)
+    return lambda story: asyncio.run(_on_a_database(tmp_path, story))
 
 
 def test_what_was_created_is_found_as_it_was(run: Run) -> None:

@@ -191,7 +191,7 @@ def test_a_failed_write_is_remembered_for_a_while_and_a_violated_constraint_is_n
 def test_a_locked_database_is_an_outage_and_not_a_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr("gatekeeper.storage.sqlite_engines.BUSY_TIMEOUT", 0.1)
 
     async def story() -> None:
         async with opened(tmp_path) as db:

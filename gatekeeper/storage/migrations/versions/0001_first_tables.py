@@ -10,6 +10,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_COUNTING = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     _accounts()
@@ -33,7 +35,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "audit_events",
-        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("id", _COUNTING, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("user_id", sa.Integer),
@@ -102,7 +104,7 @@ def _sessions() -> None:
     op.create_index("ix_sessions_replaced_by", "sessions", ["replaced_by"])
     op.create_table(
         "revocations",
-        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("seq", _COUNTING, nullable=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("session_key", sa.LargeBinary(32)),
         sa.Column("user_id", sa.Integer),

@@ -10,13 +10,15 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+_COUNTING = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     _columns()
     _factors()
     op.create_table(
         "outbox",
-        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("id", _COUNTING, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("user_id", sa.Integer),
         sa.Column("recipient", sa.Text, nullable=False),
