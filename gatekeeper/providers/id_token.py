@@ -138,6 +138,6 @@ def _check_times(claims: Mapping[str, Any], now: float, provider_time: float | N
 
 def _time(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _FAR:  # NaN, too
+    if not isinstance(value, int | float) or not 0 < value < _FAR:  # NaN, too
         raise refuse(f"the ID token has no usable {name}")
     return float(value)

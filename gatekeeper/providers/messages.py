@@ -86,10 +86,9 @@ MESSAGES: dict[str, Message] = {
         403,
         N_("Your rights could not be read"),
         N_("You are in more groups than {provider} can name at once. Please ask your administrator."),
-        "the token leaves groups out because there are too many: let the registration send only groups that "
-        "are "
-        "assigned to the application, use app roles, or allow GroupMember.Read.All and set "
-        "microsoft.read_groups",
+        "the token leaves groups out because there are too many: set microsoft.read_groups (permission "
+        "User.Read), or let the registration send only groups that are assigned to the application, or use "
+        "app roles",
     ),
     "email_unverified": Message(
         403,

@@ -41,6 +41,20 @@ def resolve_format(chosen: Format, stream: TextIO) -> Literal["json", "console"]
     return "console" if stream.isatty() else "json"
 
 
+_NOISY = (
+    "aiosqlite",
+    "alembic",
+    "asyncio",
+    "httpcore",
+    "httpx",
+    "msal",  # writes codes and their verifiers
+    "multipart",
+    "python_multipart",
+    "websockets",
+)
+"""Loggers of others that say less than asked for: too much, or what nobody may read."""
+
+
 def configure(level: str = "info", form: Format = "auto", stream: TextIO | None = None) -> None:
     """Send structlog and the standard library's logging (uvicorn, libraries) down the same road."""
     stream = stream or sys.stderr
@@ -78,7 +92,7 @@ def configure(level: str = "info", form: Format = "auto", stream: TextIO | None 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiosqlite", "alembic", "asyncio", "httpx", "multipart", "python_multipart", "websockets"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[

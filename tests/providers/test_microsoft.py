@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import io
+import logging
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from gatekeeper.providers.microsoft import Certificate
 from gatekeeper.providers.roles import RoleRule
-from tests.idp.directory import CLIENT_ID, OTHER_TENANT, TENANT, Person, signer
+from gatekeeper.telemetry import logs
+from tests.idp.directory import CLIENT_ID, OTHER_TENANT, SECRET, TENANT, Person, Signer, signer
 from tests.idp.server import Idp
 from tests.providers.support import ORIGIN, REDIRECT, Flow, microsoft, refusal, signed_in, walk
 
@@ -179,6 +183,30 @@ def test_two_people_at_once_get_their_own(idp: Idp) -> None:
         assert len({claims.subject for claims in found}) == 2
 
     asyncio.run(run())
+
+
+def test_no_secret_code_or_token_is_logged_at_any_level(idp: Idp) -> None:
+    root = logging.getLogger()
+    before, config, stream = (root.handlers[:], root.level), structlog.get_config(), io.StringIO()
+    flow = Flow()
+    tokens: list[str] = []
+
+    def kept(claims: dict[str, Any], key: Signer) -> str:
+        tokens.append(key.sign(claims))
+        return tokens[-1]
+
+    idp.directory.faults.token = kept
+    try:
+        logs.configure("debug", "json", stream)
+        asyncio.run(walk(idp, microsoft(idp), flow=flow))
+        idp.directory.registrations[0].secret = "another"
+        assert refusal(idp).code == "secret_invalid"
+    finally:
+        root.handlers[:], root.level = before
+        structlog.configure(**config)
+    for word in (SECRET, flow.verifier, flow.nonce, *idp.directory.grants, *idp.directory.access, *tokens):
+        assert word not in stream.getvalue()
+    assert len(tokens) == len(idp.directory.access) == 1
 
 
 def test_signing_out_there(idp: Idp) -> None:
