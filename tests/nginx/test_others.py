@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.nginx.support import (
-    DEPLOY,
-    FETCH,
-    HOST,
-    PAGE,
-    SESSION,
-    Site,
-    certificate,
-    fill_in,
-    gatekeeper,
-    head_of,
-)
-from tests.nginx.support import running as process_running
+from tests.nginx.others import PROXIES
+from tests.nginx.support import FETCH, HOST, PAGE, SESSION, Site, head_of
 from tests.nginx.test_auth_request import FORGED as EVERYTHING_FORGED
 from tests.nginx.test_auth_request import HOSTILE
-from tests.stack.conftest import free_port
+from tests.wall.forgeries import CLAIMS
 from tests.wall.recording import Recording, recording
 
 
@@ -34,51 +22,12 @@ def application() -> Iterator[Recording]:
         yield found
 
 
-@contextlib.contextmanager
-def caddy(folder: Path, application: int, *, unreachable: bool = False) -> Iterator[Site]:
-    port, trust = free_port(), certificate(folder)
-    with gatekeeper(folder, port) as gate:
-        asked = free_port() if unreachable else gate.port
-        text = (DEPLOY / "caddy/Caddyfile").read_text()
-        values = {
-            "office.example.com {\n": f"https://{HOST}:{port} {{\n\tbind 127.0.0.1\n"
-            f"\ttls {folder}/fullchain.pem {folder}/key.pem\n",
-            "127.0.0.1:8080": f"127.0.0.1:{asked}",
-            "127.0.0.1:3000": f"127.0.0.1:{application}",
-        }
-        config = folder / "Caddyfile"
-        options = "{\n\tadmin off\n\tauto_https off\n}\n"
-        config.write_text(options + fill_in(text, values))
-        command = ["/usr/bin/env", f"HOME={folder}", f"XDG_DATA_HOME={folder}", "caddy", "run"]
-        command += ["--config", str(config), "--adapter", "caddyfile"]
-        with process_running(command, port, folder / "caddy.log"):
-            yield Site(port, gate, trust, folder)
-
-
-@contextlib.contextmanager
-def haproxy(folder: Path, application: int, *, unreachable: bool = False) -> Iterator[Site]:
-    port, trust = free_port(), certificate(folder)
-    both = (folder / "fullchain.pem").read_text() + (folder / "key.pem").read_text()
-    (folder / "office.pem").write_text(both)
-    with gatekeeper(folder, port) as gate:
-        asked = free_port() if unreachable else gate.port
-        text = (DEPLOY / "haproxy/haproxy.cfg").read_text()
-        values = {
-            "bind :443": f"bind 127.0.0.1:{port}",
-            "/etc/haproxy/tls": str(folder),
-            "/etc/haproxy/gatekeeper.lua": str(DEPLOY / "haproxy/gatekeeper.lua"),
-            "127.0.0.1:8080": f"127.0.0.1:{asked}",
-            "127.0.0.1:3000": f"127.0.0.1:{application}",
-        }
-        config = folder / "haproxy.cfg"
-        config.write_text(fill_in(text, values))
-        with process_running(["/usr/sbin/haproxy", "-db", "-f", str(config)], port, folder / "haproxy.log"):
-            yield Site(port, gate, trust, folder)
-
-
 # Caddy itself removes what is listed there, the cookie too: that has a test of its own.
 FORGED = [pair for pair in EVERYTHING_FORGED if pair[0] != "Connection"]
-PROXIES = {"caddy": caddy, "haproxy": haproxy}
+
+
+HARMLESS = (b"Keep-Alive", b"HTTP2-Settings", b"Proxy-")
+"""About one connection: with another sign they mean nothing."""
 
 
 @pytest.fixture(scope="module", params=PROXIES)
@@ -175,6 +124,29 @@ def test_what_is_forged_outside_does_not_reach_the_application(site: Site, appli
         for poison in (b"root", b"evil.example", b"10.9.8.7", b"payments", b"/health"):
             assert poison not in head.split(b"\r\n", 1)[1], head
         assert head_of(head).get("remote-user", ["nobody"]) == (["eve"] if cookie else ["nobody"])
+
+
+@pytest.mark.parametrize("separator", "!#$%&'*+.^_`|~")
+def test_no_other_separator_makes_one_of_ours(site: Site, application: Recording, separator: str) -> None:
+    """Every sign that a name may have (RFC 9110 section 5.6.2): some servers make `_` of each."""
+    names = [claim.decode() for claim in CLAIMS if b"-" in claim and not claim.startswith(HARMLESS)]
+    spelt = [name.replace("-", separator) for name in names]
+    spelt += [name.replace("-", separator, 1) for name in names]
+    forged = [(name, "forged") for name in dict.fromkeys(spelt)]
+    answer = site.ask("/orders", [*PAGE.items(), *forged], cookie=site.person("eve", "audit"))
+    assert answer.status in (200, 400)
+    for arrived in application.arrived:
+        passed = [line for line in arrived.head.split(b"\r\n") if line.endswith(b": forged")]
+        assert passed == []
+    assert len(application.arrived) == (answer.status == 200)
+
+
+def test_what_only_looks_like_ours_arrives(site: Site, application: Recording) -> None:
+    names = ("X-Requested-With", "X-Auth-Token", "X-Api-Key", "X-CSRF-Token", "Authorization")
+    headers = [*PAGE.items(), *((name, "theirs") for name in names)]
+    assert site.ask("/orders", headers, cookie=site.person("eve", "audit")).status == 200
+    head = head_of(application.arrived[0].head)
+    assert [head.get(name.lower()) for name in names] == [["theirs"]] * len(names)
 
 
 @pytest.mark.parametrize(
