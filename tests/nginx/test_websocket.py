@@ -11,8 +11,8 @@ from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Origin
 
+from tests.nginx.others import caddy, haproxy
 from tests.nginx.support import HOST, Site, nginx_site
-from tests.nginx.test_others import caddy, haproxy
 
 
 def say_who_and_echo(connection: ServerConnection) -> None:
