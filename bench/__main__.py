@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import load, servers
+from bench import behind, load, servers
 from bench.processes import Server, cores, descriptors
 
 RATIO_TO = "nginx"
@@ -83,6 +83,27 @@ def _sign_ins(server: Server, _cookie: str) -> float:
     for _ in range(10):
         servers.sign_in(server.port)
     return 10
+
+
+def run_behind(rounds: int, seconds: float) -> dict[str, dict[str, list[float]]]:
+    """µs of CPU by row and server: nginx alone, and nginx that asks Gatekeeper."""
+    table = {key: measure for key, measure in measures(seconds).items() if key in ("1k", "100k")}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gatekeeper-bench-")))
+        folder.chmod(0o755)
+        application = stack.enter_context(servers.files(folder))
+        alone = stack.enter_context(servers.nginx_proxy(folder, application.port, application.port))
+        asking = [
+            stack.enter_context(behind.asking(folder, mode, application.port)) for mode in behind.ASKING
+        ]
+        for number in range(rounds + 1):
+            for measure in table.values():
+                for server, cookie in [(alone, ""), *asking]:
+                    measure.once(server, cookie)
+                if number == 0:
+                    measure.figures.clear()
+            print(f"behind nginx, round {number} of {rounds}", file=sys.stderr, flush=True)
+    return {f"{measure.title}, {measure.per}": measure.figures for measure in table.values()}
 
 
 def run(rounds: int, seconds: float, idle: int) -> tuple[dict[str, Measure], dict[str, float]]:
@@ -171,6 +192,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each server in each round")
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections to measure memory with")
     parser.add_argument("--save", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--behind", action="store_true", help="only: nginx that asks Gatekeeper")
     parser.add_argument("--timing", action="store_true", help="only: do answers' times tell accounts?")
     parser.add_argument("--number", type=int, default=300, help="for --timing: accounts of each kind")
     options = parser.parse_args()
@@ -185,18 +207,21 @@ def main() -> int:
     if cores()[0] == cores()[1]:
         print("one core only: load and server share it, so the figures mean little", file=sys.stderr)
     descriptors()
-    table, memory = run(options.rounds, options.seconds, options.idle)
-    text = report(table, memory, options.rounds)
-    print(text)
-    if options.save:
-        _save(text)
+    if not options.behind:
+        table, memory = run(options.rounds, options.seconds, options.idle)
+        _tell("table", report(table, memory, options.rounds), save=options.save)
+    figures = run_behind(options.rounds, options.seconds)
+    _tell("behind nginx", behind.report(figures, options.rounds), save=options.save)
     return 0
 
 
-def _save(text: str) -> None:
-    """Between the two marks, so that the words around the table stay."""
+def _tell(mark: str, text: str, *, save: bool) -> None:
+    """Print the table; write it between its two marks, so that the words around it stay."""
+    print(text, end="\n\n")
+    if not save:
+        return
     path = servers.ROOT / "docs" / "performance.md"
-    begin, end = "<!-- table -->\n", "\n<!-- /table -->"
+    begin, end = f"<!-- {mark} -->\n", f"\n<!-- /{mark} -->"
     page = path.read_text() if path.exists() else f"# Performance\n\n{begin}{end}\n"
     before, _, rest = page.partition(begin)
     _, _, after = rest.partition(end)

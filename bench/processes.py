@@ -36,7 +36,7 @@ def cores() -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; `pids` are the processes that do its work."""
+    """A running server; `pids` are the processes that do its work, with those that they started."""
 
     name: str
     port: int
@@ -44,10 +44,10 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, by the kernel's accounting (10 ms steps)."""
-        return sum(_cpu_seconds(pid) for pid in self.pids)
+        return sum(_cpu_seconds(pid) for root in self.pids for pid in family(root))
 
     def resident_kib(self) -> int:
-        return sum(_status(pid, "VmRSS") for pid in self.pids)
+        return sum(_status(pid, "VmRSS") for root in self.pids for pid in family(root))
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -66,6 +66,11 @@ def _status(pid: int, key: str) -> int:
 def children(pid: int) -> tuple[int, ...]:
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return tuple(int(child) for child in listed)
+
+
+def family(pid: int) -> tuple[int, ...]:
+    """The process and all that it started, directly or not: `gatekeeper serve` works in a child."""
+    return (pid, *(member for child in children(pid) for member in family(child)))
 
 
 @contextlib.contextmanager

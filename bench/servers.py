@@ -73,7 +73,7 @@ backend echo
   server one 127.0.0.1:{echo}
 """
 _GATEKEEPER = """\
-public_url: http://127.0.0.1:{port}
+public_url: http://127.0.0.1:{public}
 listen: 127.0.0.1:{port}
 upstream: http://127.0.0.1:{upstream}
 data_dir: {data}
@@ -135,15 +135,18 @@ def haproxy(folder: Path, files_port: int, echo_port: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def gatekeeper(folder: Path, name: str, upstream: int, *, auth: bool = False) -> Iterator[tuple[Server, str]]:
+def gatekeeper(
+    folder: Path, name: str, upstream: int, *, auth: bool = False, public: int | None = None
+) -> Iterator[tuple[Server, str]]:
     """`gatekeeper serve` as an operator runs it, and the Cookie header of somebody signed in.
 
     With `auth` the gate stands around an empty application in its own process: the cost of the decision.
+    `public` is the port in people's browsers, where another proxy listens there.
     """
     port, data = free_port(), folder / name
     data.mkdir()
     config = data / "gatekeeper.yaml"
-    config.write_text(_GATEKEEPER.format(port=port, upstream=upstream, data=data))
+    config.write_text(_GATEKEEPER.format(port=port, public=public or port, upstream=upstream, data=data))
     subprocess.run(
         [
             sys.executable,
@@ -164,13 +167,14 @@ def gatekeeper(folder: Path, name: str, upstream: int, *, auth: bool = False) ->
     module = ["bench.auth_app", str(config)] if auth else ["gatekeeper", "serve", "--config", str(config)]
     command = [sys.executable, "-m", *module]
     with running("Gatekeeper", command, port, core=cores()[0], cwd=ROOT) as server:
-        yield server, sign_in(port)
+        yield server, sign_in(port, public=public)
 
 
-def sign_in(port: int, login: str = "ada") -> str:
+def sign_in(port: int, login: str = "ada", *, public: int | None = None) -> str:
     """Over HTTP, without a script; the Cookie header to send from then on. Raises RuntimeError."""
+    host = f"127.0.0.1:{public or port}"
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
-        connection.request("GET", "/_gate/login")
+        connection.request("GET", "/_gate/login", headers={"Host": host})
         page = connection.getresponse()
         cookie = page.getheader("set-cookie", "").split(";")[0]
         token = page.read().decode().split('name="csrf" value="')[1].split('"')[0]
@@ -182,7 +186,8 @@ def sign_in(port: int, login: str = "ada") -> str:
             {
                 "Content-Type": "application/x-www-form-urlencoded",
                 "Cookie": cookie,
-                "Origin": f"http://127.0.0.1:{port}",
+                "Host": host,
+                "Origin": f"http://{host}",
             },
         )
         answer = connection.getresponse()
