@@ -224,7 +224,9 @@ def _tell(mark: str, text: str, *, save: bool) -> None:
     begin, end = f"<!-- {mark} -->\n", f"\n<!-- /{mark} -->"
     page = path.read_text() if path.exists() else f"# Performance\n\n{begin}{end}\n"
     before, _, rest = page.partition(begin)
-    _, _, after = rest.partition(end)
+    _, found, after = rest.partition(end)
+    if not found:  # the words after the table would be lost
+        raise SystemExit(f"{path} has no table between {begin.strip()} and {end.strip()}")
     path.write_text(before + begin + text + end + after)
 
 

@@ -37,9 +37,8 @@ def asking(folder: Path, mode: Mode, application: int) -> Iterator[tuple[Server,
         site = site.replace(f"listen {port};", f"listen 127.0.0.1:{port} backlog=4096;")
         site = site.replace("/run/nginx-gatekeeper", str(place / "cache"))
         with servers.nginx(f"nginx-{mode}", folder, site, port, cores()[0]) as front:
-            # Its cache's loader goes away after a minute, and neither that nor the manager serves anybody.
-            workers = [pid for pid in front.pids if "worker" in Path(f"/proc/{pid}/cmdline").read_text()]
-            yield replace(front, name=ASKING[mode], pids=(*workers, *gate.pids)), cookie
+            # nginx starts its worker first; its cache's manager and loader serve nobody.
+            yield replace(front, name=ASKING[mode], pids=(front.pids[0], *gate.pids)), cookie
 
 
 def report(figures: Mapping[str, Mapping[str, list[float]]], rounds: int) -> str:

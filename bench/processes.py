@@ -86,7 +86,8 @@ def running(
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
+                if not workers or children(process.pid):  # it listens before it has any
+                    break
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{name} does not start")
             time.sleep(0.05)

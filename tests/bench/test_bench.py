@@ -19,7 +19,16 @@ from bench.behind import report as report_behind
 from bench.processes import family
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = ("answer without", "GET, 1 KB", "GET, 100 KB", "GET, 100 MB", "WebSocket echo", "sign-in", "idle")
+ROWS = (
+    "forward auth: nginx's question",
+    "answer without",
+    "GET, 1 KB",
+    "GET, 100 KB",
+    "GET, 100 MB",
+    "WebSocket echo",
+    "sign-in",
+    "idle",
+)
 
 
 def test_the_whole_table_is_printed() -> None:
@@ -39,7 +48,6 @@ def test_the_whole_table_is_printed() -> None:
         assert re.fullmatch(r"[0-9]+\.[0-9]", cells[3])
         compared = cells[1:3] + cells[4:]
         assert all(re.fullmatch(r"[0-9]+\.[0-9]+|–", cell) for cell in compared)
-
 
     figures = [line for line in behind.splitlines() if line.startswith("| proxied GET")]
     assert len(figures) == 2
