@@ -12,7 +12,7 @@ from gatekeeper.build.forward_auth import make_forward_auth, pages_only
 from gatekeeper.build.pages import make_page_app
 from gatekeeper.build.report import report_error
 from gatekeeper.build.services import Services
-from gatekeeper.build.values import make_cookie_names, make_public_origins, make_secrets
+from gatekeeper.build.values import make_cookie_names, make_public_origins, make_secrets, make_timeouts
 from gatekeeper.core import probe
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.hosts import OurHosts, TrustedProxies
@@ -35,6 +35,7 @@ def make_gate_config(settings: Settings, behind: Sequence[Behind] | None = None)
     None: nothing does, and questions are answered alone."""
     scheme = settings.public_scheme
     return GateConfig(
+        timeouts=make_timeouts(settings),
         prefix=settings.prefix,
         scheme=scheme,
         hosts=OurHosts(settings.hosts, scheme),

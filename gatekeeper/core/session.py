@@ -197,6 +197,11 @@ def quiet_at(record: SessionRecord, timeouts: Timeouts) -> float:
     return min(record.last_seen_at + timeouts.idle, closes_at(record, timeouts))
 
 
+def longest_until(record: SessionRecord, timeouts: Timeouts) -> float:
+    """When the session is over however active the person is: nothing that it let begin goes on after that."""
+    return record.created_at + (timeouts.remember_max if record.remembered else timeouts.absolute)
+
+
 def ended(
     record: SessionRecord, timeouts: Timeouts, now: float, *, complete: bool = True
 ) -> EndReason | None:

@@ -9,10 +9,14 @@ from functools import lru_cache
 from gatekeeper.core.applications import Application, Applications, Found
 from gatekeeper.core.cookies import CookieNames, cookie_value
 from gatekeeper.core.hosts import OurHosts, TrustedProxies
+from gatekeeper.core.session import Timeouts
 from gatekeeper.core.target import Target, check_query
 
 REMEMBERED = 1024
 """Bytes: longer paths and Cookie headers are read anew each time."""
+
+
+_LASTING = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class GateConfig:
     proxies: TrustedProxies
     cookies: CookieNames
     applications: Applications
+    timeouts: Timeouts = _LASTING
     _known_path: Callable[[str, bytes], Found] = field(init=False, repr=False)
     _read_cookie: Callable[[bytes], bytes | None] = field(init=False, repr=False)
     _known_cookie: Callable[[bytes], bytes | None] = field(init=False, repr=False)

@@ -1,19 +1,22 @@
-"""Answers under way: a revocation cuts them, however long they are."""
+"""Answers under way: a revocation or the session's longest time cuts them, an idle end lets them finish."""
 
 from __future__ import annotations
 
 import asyncio
 
+from gatekeeper.core.clock import Clock
 from gatekeeper.core.protocols import SessionGuard
-from gatekeeper.core.session import Session
+from gatekeeper.core.session import Session, Timeouts, longest_until
 
 
 class Under:
     """The answers under way for one session."""
 
-    __slots__ = ("cut", "stop", "tasks")
+    __slots__ = ("cut", "stop", "tasks", "until")
 
-    def __init__(self) -> None:
+    def __init__(self, until: float) -> None:
+        self.until = until
+        """When the session is over, however active."""
         self.tasks: set[asyncio.Task[object]] = set()
         self.cut: set[asyncio.Task[object]] = set()
         """Those that a revocation cancelled, until they have noticed."""
@@ -31,8 +34,10 @@ class Running:
     request costs two operations on a set.
     """
 
-    def __init__(self, guard: SessionGuard) -> None:
+    def __init__(self, guard: SessionGuard, timeouts: Timeouts, clock: Clock) -> None:
         self._guard = guard
+        self._timeouts = timeouts
+        self._clock = clock
         self._by_key: dict[bytes, Under] = {}
 
     def __len__(self) -> int:
@@ -47,18 +52,23 @@ class Running:
         return under
 
     def _watch(self, session: Session) -> Under:
-        key, under = session.record.key, Under()
+        key, under = session.record.key, Under(longest_until(session.record, self._timeouts))
         self._by_key[key] = under
 
         def revoked() -> None:
             if self._by_key.get(key) is under:
                 del self._by_key[key]
-            under.cut |= under.tasks
-            for task in under.tasks:
-                task.cancel()
+            self._cut(under)
 
         under.stop = self._guard.watch(session, revoked)
         return under
+
+    @staticmethod
+    def _cut(under: Under) -> None:
+        going_on = under.tasks - under.cut
+        under.cut |= going_on
+        for task in going_on:
+            task.cancel()
 
     @staticmethod
     def leave(under: Under, task: asyncio.Task[object]) -> None:
@@ -67,6 +77,10 @@ class Running:
             under.cut.discard(task)
 
     def sweep(self) -> None:
-        """Stop watching the sessions for which nothing is under way."""
+        """Cut what outlasts its session; stop watching the sessions for which nothing is under way."""
+        now = self._clock()
+        for under in list(self._by_key.values()):
+            if under.tasks and now >= under.until:
+                self._cut(under)
         for key in [key for key, under in self._by_key.items() if not under.tasks]:
             self._by_key.pop(key).stop()

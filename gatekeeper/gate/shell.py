@@ -85,7 +85,7 @@ class Gate:
         self._id_prefix = secrets.token_hex(4)
         self._id_counter = count()
         self.sockets = LiveSockets(guard, clock)
-        self.running = Running(guard)
+        self.running = Running(guard, config.timeouts, clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

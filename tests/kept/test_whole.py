@@ -235,6 +235,17 @@ def test_the_key_alone_sends_nothing_and_the_form_is_gone(tmp_path: Path) -> Non
         assert here.application.posted == []
 
 
+def test_another_site_cannot_send_it(tmp_path: Path) -> None:
+    with house(tmp_path) as here:
+        browser = here.kept()
+        browser.signs_in("pat")
+        [key] = browser.keys()
+        foreign = {**FORM, "Sec-Fetch-Site": "cross-site"}
+        got = browser.ask("POST", "/orders/new?x=1", b"gatekeeper_kept=" + key, foreign)
+        assert (got.location, here.application.posted) == ("/_gate/kept", [])
+        assert browser.keys() == [key]
+
+
 def test_it_is_sent_nowhere_else(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         browser = here.kept()
@@ -420,6 +431,18 @@ def test_one_person_fills_no_database(tmp_path: Path) -> None:
         page = browser.ask("GET", "/_gate/kept").body
         assert b'action="/orders/6"' in page
         assert b'action="/orders/1"' not in page
+
+
+def test_when_there_is_no_room_left_nothing_more_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatekeeper.accounts.kept_forms.IN_ALL", 1)
+    with house(tmp_path, session={"keep_forms_max": "1KB"}) as here:
+        browsers = [here.browser(login) for login in ("pat", "sam")]
+        here.clock.ahead += 601.0
+        answers = [browser.ask("POST", "/", b"x=" + b"y" * 600, FORM) for browser in browsers]
+        assert ["kept" in answer.location for answer in answers] == [True, False]
+        assert here.rows() == 1
 
 
 def test_a_form_of_the_same_length_is_the_applications_own(tmp_path: Path) -> None:
