@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from gatekeeper.build.forward_auth import no_application
 from gatekeeper.build.session_script import make_session_script
 from gatekeeper.build.upstream import make_upstream
 from gatekeeper.build.values import make_audience, make_cookie_names, make_policy_of
 from gatekeeper.core.applications import Application, Applications, Place
+from gatekeeper.core.authorization import Authorization, Choice
 from gatekeeper.core.headers import RequestHeaders
 from gatekeeper.core.policy import compile_glob
 from gatekeeper.core.protocols import ASGIApp
 from gatekeeper.core.target import Leniency
 from gatekeeper.settings import Settings
+from gatekeeper.settings.authorization import read_authorization
 from gatekeeper.settings.upstream import UpstreamSettings
 from gatekeeper.upstream.session_script import SessionScript
 
@@ -54,11 +58,16 @@ def open_applications(settings: Settings, app: ASGIApp | None, stack: AsyncExitS
     return found
 
 
-def make_applications(settings: Settings, behind: Sequence[Behind]) -> Applications:
-    """`behind` has one for each of `settings.applications`."""
+def make_applications(
+    settings: Settings, behind: Sequence[Behind], read: Callable[[Path], str] = read_authorization
+) -> Applications:
+    """`behind` has one for each of `settings.applications`; `read` gives the secret values in files.
+
+    Raises ValueError for a file that cannot be read or used.
+    """
     places = []
     for written, one in zip(settings.applications, behind, strict=True):
-        application = _make(settings, written, one)
+        application = _make(settings, written, one, read)
         places += [Place(host, path, application) for host, path in settings.places(written)]
     return Applications(places)
 
@@ -70,7 +79,27 @@ def _scripted(app: ASGIApp, settings: Settings) -> Callable[[], bool] | None:
     return lambda: not app.absent_within(settings.session.idle_timeout)
 
 
-def _make(settings: Settings, written: UpstreamSettings, behind: Behind) -> Application:
+def _authorization(written: UpstreamSettings, read: Callable[[Path], str]) -> Authorization | None:
+    section = written.authorization
+    if section == "pass":
+        return None
+    if section == "drop":
+        return Authorization()
+    choices = tuple(
+        Choice(None if roles is None else frozenset(roles), read(path).encode("ascii"))
+        for _, roles, path in section.files
+    )
+    return Authorization(choices, passes=section.otherwise == "pass", public=section.public)
+
+
+def not_shown(path: Path) -> str:
+    """What `explain` says in place of a secret value."""
+    return f"(from {path})".encode("ascii", "replace").decode()
+
+
+def _make(
+    settings: Settings, written: UpstreamSettings, behind: Behind, read: Callable[[Path], str]
+) -> Application:
     policy = make_policy_of(settings, written)
     return Application(
         name=written.name,
@@ -89,5 +118,11 @@ def _make(settings: Settings, written: UpstreamSettings, behind: Behind) -> Appl
             compile_glob(path, case_insensitive=written.case_insensitive)
             for path in settings.session.background_paths
         ),
+        authorization=_authorization(written, read),
+        logout_paths=tuple(
+            compile_glob(path, case_insensitive=written.case_insensitive, trailing_slash=True)
+            for path in written.logout_paths
+        ),
+        front=quote(settings.places(written)[0].path.removesuffix("/") + "/"),
         scripted=_scripted(behind.app, settings),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gatekeeper import __version__
 from gatekeeper.assertions.endpoint import make_key_set
-from gatekeeper.build.applications import NOTHING, Behind, make_applications
+from gatekeeper.build.applications import NOTHING, Behind, make_applications, not_shown
 from gatekeeper.build.forward_auth import make_forward_auth, pages_only
 from gatekeeper.build.pages import make_page_app
 from gatekeeper.build.report import report_error
@@ -42,7 +42,9 @@ def make_gate_config(settings: Settings, behind: Sequence[Behind] | None = None)
         public_origins=frozenset(make_public_origins(settings)),
         proxies=TrustedProxies(settings.proxy_networks, trust_unix=settings.trust_unix),
         cookies=make_cookie_names(settings),
-        applications=make_applications(settings, behind or [NOTHING] * len(settings.applications)),
+        applications=make_applications(settings, behind)
+        if behind is not None
+        else make_applications(settings, [NOTHING] * len(settings.applications), not_shown),
     )
 
 

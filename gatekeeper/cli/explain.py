@@ -130,6 +130,10 @@ def explain(
         name = settings.identity.assertion.header.lower().encode("ascii")
         signed = f"(JWT, signed for {application.audience})".encode()
         found = found._replace(headers=(*found.headers, (name, signed)))
+    if allowed and application.authorization is not None:
+        value = application.authorization.value(live, application.policy, found.decision)
+        added = ((b"authorization", value),) if value is not None else ()
+        found = found._replace(headers=(*found.headers, *added))
     _print(found, facts, application, logged, as_json=as_json)
 
 

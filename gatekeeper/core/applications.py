@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gatekeeper.core.authorization import Authorization
 from gatekeeper.core.context import Facts
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.headers import RequestHeaders
 from gatekeeper.core.kinds import by_a_person
-from gatekeeper.core.policy import Policy
+from gatekeeper.core.policy import Decision, Policy
 from gatekeeper.core.protocols import ASGIApp
+from gatekeeper.core.session import HeaderList, Session
 from gatekeeper.core.target import STRICT, Leniency, read_path
 
 
@@ -41,6 +43,32 @@ class Application:
     scripted: Callable[[], bool] | None = None
     """Whether its pages have the session script now, which reports what people do. Then only what a person
     evidently did counts as activity besides (`core.kinds.by_a_person`). None: they never have it."""
+
+    authorization: Authorization | None = None
+    """What becomes of the client's Authorization header; None: it passes."""
+    logout_paths: tuple[re.Pattern[str], ...] = ()
+    """Its own sign-out links, which lead to ours."""
+    front: str = "/"
+    """Its front page, percent-encoded."""
+
+    def authorized(
+        self,
+        headers: Iterable[tuple[bytes, bytes]],
+        identity: HeaderList,
+        session: Session | None,
+        decision: Decision,
+    ) -> tuple[Iterable[tuple[bytes, bytes]], HeaderList]:
+        """The headers of an allowed request, with what its application is to have as Authorization."""
+        if self.authorization is None:
+            return headers, identity
+        value = self.authorization.value(session, self.policy, decision)
+        headers, added = self.authorization.applied(headers, value)
+        return headers, (*identity, *added)
+
+    def signs_out(self, readings: tuple[str, ...]) -> bool:
+        """Whether a path is one of the application's sign-out links, in whatever reading."""
+        paths = self.logout_paths
+        return bool(paths) and any(path.fullmatch(reading) for path in paths for reading in readings)
 
     def counts_as_activity(self, reading: str) -> bool:
         """Whether a request for `reading`, the first of a target's, is a person's doing."""

@@ -62,5 +62,7 @@ class RequestContext:
     """The value of our session cookie, as it was sent."""
     resent: PostedForm | None = None
     """The kept form that this request was exchanged for."""
+    sign_out: str | None = None
+    """The application's page to go to, when one of its own forms signs the person out."""
     set_cookies: tuple[bytes, ...] = ()
     """Set-Cookie values that the gate adds to whatever answer follows."""

@@ -35,8 +35,9 @@ from gatekeeper.gate.config import REMEMBERED, GateConfig
 from gatekeeper.gate.dialects import Dialect, QuestionReader
 from gatekeeper.gate.line import Line, question_line
 from gatekeeper.gate.made import MadeLines
-from gatekeeper.gate.refusals import refuse_background, sign_in_location, step_up_location, wants_json
+from gatekeeper.gate.refusals import plain, refuse_background, sign_in_location, step_up_location, wants_json
 from gatekeeper.gate.shell import CHANGE_PASSWORD
+from gatekeeper.gate.sign_out import UNCONFIRMED, lead, sign_out_location
 
 SIGN_IN_HEADER = b"x-gatekeeper-sign-in"
 REQUEST_ID_HEADER = b"x-request-id"
@@ -90,6 +91,7 @@ class ForwardAuth:
         self._own_paths = frozenset((config.prefix, CHANGE_PASSWORD))
         self._made = MadeLines()
         self._prefix_slash = config.prefix + "/"
+        self._page_header = None if dialect.relays else SIGN_IN_HEADER
         self._id_prefix = secrets.token_hex(4)
         self._id_counter = count()
 
@@ -115,13 +117,20 @@ class ForwardAuth:
                 raise RequestRejected(403, "own_path")
             if application is None:
                 raise RequestRejected(403, "no_application")
+            if application.signs_out(facts.target.readings):
+                if wants_json(facts.kind):  # that it came from this host, the question cannot prove
+                    raise RequestRejected(403, UNCONFIRMED.reason)
+                context.refusal = Refusal(302, "sign_out")
+                path = sign_out_location(self._config.prefix, application.front)
+                await lead(answer, self._config, facts, path, self._page_header)
+                return
             decision = decide(application.policy, facts, context.session, now)
             if decision.outcome is Outcome.ALLOW:
                 if facts.kind is Kind.WEBSOCKET and not origin_allowed(
                     scope["headers"], (self._config.own_origin(facts.host),)
                 ):
                     raise RequestRejected(403, "foreign_origin")
-                headers = self._passing(context.session, facts, application, cookies, now)
+                headers = self._passing(context.session, facts, application, cookies, now, decision)
                 await answer({"type": "http.response.start", "status": 200, "headers": headers})
                 await answer({"type": "http.response.body", "body": b""})
             elif decision.outcome in (Outcome.SIGN_IN, Outcome.STEP_UP):
@@ -151,6 +160,8 @@ class ForwardAuth:
         except RequestRejected:
             return None
         if cookie is None or application is None or facts.kind is Kind.WEBSOCKET:
+            return None
+        if application.authorization is not None or application.logout_paths:
             return None
         now = self._clock()
         session = self._guard.peek(cookie, now)
@@ -195,7 +206,7 @@ class ForwardAuth:
         """The header lines of a positive answer, made once for a burst of questions about one person."""
         lines = self._made.find(cookie, session, application, cookies, now)
         if lines is None:
-            lines = header_lines(tuple(self._passing(session, facts, application, cookies, now)))
+            lines = header_lines(tuple(self._passing(session, facts, application, cookies, now, None)))
             self._made.keep(cookie, session, application, cookies, now, lines)
         elif session.step == "" and application.counts_as_activity(facts.target.readings[0]):
             self._guard.touch(session, now)
@@ -217,9 +228,11 @@ class ForwardAuth:
         application: Application,
         cookies: bytes,
         now: float,
+        decision: Decision | None,
     ) -> list[tuple[bytes, bytes]]:
         """The headers of a positive answer."""
         identity: HeaderList = ()
+        authorization = application.authorization
         if session is not None and session.step == "":  # half signed in is nobody, on public paths too
             active = application.counts_as_activity(facts.target.readings[0])
             identity = session.headers
@@ -229,6 +242,9 @@ class ForwardAuth:
                 self._guard.touch(session, now)
             if session.record.tab_seen_at:
                 self._guard.used(session, now, navigation=facts.kind is Kind.NAVIGATION)
+        if authorization is not None and decision is not None:
+            complete = session if session is not None and session.step == "" else None
+            identity += authorization.answered(authorization.value(complete, application.policy, decision))
         cached = self._dialect.cached and facts.kind is not Kind.WEBSOCKET
         headers = [*(_FOR_A_SECOND if cached else _FOR_ONCE), *identity]
         if cookies:
@@ -259,20 +275,17 @@ class ForwardAuth:
                 scope, answer, 401, error=error, request_id=context.request_id, sign_in=page
             )
             return
-        headers = [_NO_STORE, _EMPTY]
-        if not background:
-            referer = next((value for name, value in scope["headers"] if name == b"referer"), None)
-            origin = config.own_origin(facts.host)
-            if outcome is Outcome.STEP_UP and session is not None:
-                path = step_up_location(config.prefix, session.user, facts, referer, origin)
-            else:
-                path = sign_in_location(config.prefix, facts, context.ended, referer, origin)
-            # Whole, because some proxies complete it with the address under which they reach us.
-            location = f"{config.scheme}://{facts.host}{path}".encode("ascii")
-            headers.append((b"location" if dialect.relays else SIGN_IN_HEADER, location))
-        status = 302 if dialect.relays and not background else 401
-        await answer({"type": "http.response.start", "status": status, "headers": headers})
-        await answer({"type": "http.response.body", "body": b""})
+        if background:
+            await answer({"type": "http.response.start", "status": 401, "headers": [_NO_STORE, _EMPTY]})
+            await answer({"type": "http.response.body", "body": b""})
+            return
+        referer = next((value for name, value in scope["headers"] if name == b"referer"), None)
+        origin = config.own_origin(facts.host)
+        if outcome is Outcome.STEP_UP and session is not None:
+            path = step_up_location(config.prefix, session.user, facts, referer, origin)
+        else:
+            path = sign_in_location(config.prefix, facts, context.ended, referer, origin)
+        await lead(answer, config, facts, path, self._page_header)
 
     async def _failed(
         self, scope: Scope, receive: Receive, answer: Answer, context: RequestContext, error: Exception
@@ -324,20 +337,10 @@ class ForwardAuth:
             {"client": (peer, 0)},
             f"not believed: add {peer or 'unix'} to trusted_proxies when it is your proxy",
         )
-        await _plain(answer, 403, b"Only a proxy in trusted_proxies may ask here.\n")
+        await plain(answer, 403, b"Only a proxy in trusted_proxies may ask here.\n")
 
     def _tell_once(self, scope: Scope, what: str) -> None:
         peer = scope["client"][0] if scope.get("client") else ""
         if len(self._complaints) < COMPLAINTS and (peer, what) not in self._complaints:
             self._complaints.add((peer, what))
             self._complain(self._dialect.name, peer, what)
-
-
-async def _plain(send: Send, status: int, body: bytes) -> None:
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        _NO_STORE,
-        (b"content-length", str(len(body)).encode("ascii")),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -143,5 +143,16 @@ async def refuse_background(
     await send({"type": f"{prefix}.response.body", "body": body})
 
 
+async def plain(send: Send, status: int, body: bytes) -> None:
+    """A line of text, for programs and their operators."""
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", str(len(body)).encode("ascii")),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def wants_json(kind: Kind) -> bool:
     return kind is not Kind.NAVIGATION

@@ -9,6 +9,10 @@ from gatekeeper.core.protocols import SessionGuard
 from gatekeeper.core.session import Session, Timeouts, longest_until
 
 
+class SessionCut(Exception):
+    """The session was revoked in the middle of an answer: the connection is aborted, not ended cleanly."""
+
+
 class Under:
     """The answers under way for one session."""
 

@@ -31,13 +31,10 @@ from gatekeeper.gate.refusals import (
     step_up_location,
     wants_json,
 )
-from gatekeeper.gate.running import Running
+from gatekeeper.gate.running import Running, SessionCut
+from gatekeeper.gate.sign_out import SignOut
 
 CHANGE_PASSWORD = "/.well-known/change-password"  # noqa: S105 - a path (W3C change-password-url)
-
-
-class SessionCut(Exception):
-    """The session was revoked in the middle of an answer: the connection is aborted, not ended cleanly."""
 
 
 class Gate:
@@ -84,6 +81,7 @@ class Gate:
         # Unique across processes and starts, and nothing to keep secret: no system call for each request.
         self._id_prefix = secrets.token_hex(4)
         self._id_counter = count()
+        self._led_out = SignOut(config, pages)
         self.sockets = LiveSockets(guard, clock)
         self.running = Running(guard, config.timeouts, clock)
 
@@ -120,10 +118,12 @@ class Gate:
                 await self._own_page(scope, receive, answer, context)
             elif application is None:
                 await self._refuse(scope, receive, answer, context, Refusal(404, "not_found"))
+            elif application.logout_paths and application.signs_out(facts.target.readings):
+                await self._led_out(scope, receive, answer, context, facts, application.front)
             else:
                 decision = decide(application.policy, facts, context.session, now)
                 if decision.outcome is Outcome.ALLOW:
-                    await self._forward(scope, receive, answer, context, facts, application, now)
+                    await self._forward(scope, receive, answer, context, facts, application, decision, now)
                 else:
                     await self._turn_away(scope, receive, answer, context, facts, decision.outcome)
         except Exception as error:
@@ -219,6 +219,7 @@ class Gate:
         context: RequestContext,
         facts: Facts,
         application: Application,
+        decision: Decision,
         now: float,
     ) -> None:
         session = context.session
@@ -242,8 +243,9 @@ class Gate:
                 identity += self._assertions.lines(session, application.audience, now, active=active)
             if active:
                 self._guard.touch(session, now)
+        headers, identity = application.authorized(scope["headers"], identity, session, decision)
         scope["headers"] = application.request_headers.forward(
-            scope["headers"],
+            headers,
             identity,
             client=facts.client,
             host=facts.host,

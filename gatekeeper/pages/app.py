@@ -12,18 +12,24 @@ from gatekeeper.core.context import Refusal, RequestContext
 from gatekeeper.core.errors import RateLimited, RequestRejected, Undecidable
 from gatekeeper.core.protocols import ASGIApp, Message, Receive, Scope, Send
 from gatekeeper.pages.errors import ErrorPages
-from gatekeeper.pages.routes import make_shared, routes
+from gatekeeper.pages.routes import make_shared, make_sign_out, routes
 from gatekeeper.pages.security import guarded
 from gatekeeper.pages.services import PageServices
+from gatekeeper.pages.sign_out import SignOutPages
 
 
 class PagesApp:
     """Answers a refusal with its error page, everything else by its route; no exception gets out."""
 
     def __init__(
-        self, router: Router, errors: ErrorPages, report: Callable[[BaseException, str], None]
+        self,
+        router: Router,
+        errors: ErrorPages,
+        sign_out: SignOutPages,
+        report: Callable[[BaseException, str], None],
     ) -> None:
         self._router = router
+        self._sign_out = sign_out
         self._errors = errors
         self._report = report
 
@@ -41,6 +47,9 @@ class PagesApp:
         try:
             if context.refusal is not None:
                 await self._refuse(context.refusal, scope, receive, noting_send)
+            elif context.sign_out is not None:
+                response = await self._sign_out.by_application(Request(scope, receive), context.sign_out)
+                await response(scope, receive, noting_send)
             else:
                 # With "app" in the scope, Starlette raises for a wrong method, and our page says it.
                 await self._router({**scope, "app": self}, receive, noting_send)
@@ -102,4 +111,5 @@ def make_pages(services: PageServices) -> ASGIApp:
         redirect_slashes=False,  # Starlette would build the address from the Host header
         default=_not_found,
     )
-    return PagesApp(router, ErrorPages(shared.pages, services.locale, services.prefix), services.report)
+    errors = ErrorPages(shared.pages, services.locale, services.prefix)
+    return PagesApp(router, errors, make_sign_out(services, shared), services.report)

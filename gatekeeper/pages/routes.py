@@ -88,6 +88,19 @@ def make_shared(services: PageServices) -> Shared:
     )
 
 
+def make_sign_out(services: PageServices, shared: Shared) -> SignOutPages:
+    """Also for forms of an application, which have no address of ours."""
+    return SignOutPages(
+        sessions=shared.holder,
+        audit=services.audit,
+        guard=shared.guard,
+        pages=shared.pages,
+        bounces=shared.bounces,
+        providers={entry.provider.name: entry for entry in services.sso.providers},
+        prefix=services.prefix,
+    )
+
+
 def routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
     """Every address of ours."""
     return [
@@ -126,15 +139,7 @@ def _sign_in_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         pages=pages,
         locale=services.locale,
     )
-    sign_out = SignOutPages(
-        sessions=shared.holder,
-        audit=services.audit,
-        guard=guard,
-        pages=pages,
-        bounces=shared.bounces,
-        providers={entry.provider.name: entry for entry in services.sso.providers},
-        prefix=prefix,
-    )
+    sign_out = make_sign_out(services, shared)
     found = [
         Route(f"{prefix}/login", sign_in.show, methods=["GET"]),
         *([Route(f"{prefix}/login", sign_in.submit, methods=["POST"])] if services.local_passwords else []),

@@ -46,9 +46,31 @@ class SignOutPages:
         session = context_of(request).session
         if session is None:
             return see_other(f"{self._prefix}/signed-out")
+        return self._ask(request, session, back=self._back(request.query_params.get("next", "")))
+
+    def _ask(
+        self, request: Request, session: Session, *, back: str, problem: str = "", status: int = 200
+    ) -> Response:
         return self._pages.answer(
-            request, "logout.html", user=session.user, complete=session.complete, problem=""
+            request,
+            "logout.html",
+            status=status,
+            user=session.user,
+            complete=session.complete,
+            problem=problem,
+            back=back,
         )
+
+    def _back(self, asked: str) -> str:
+        """The application's page to go to afterwards, "" when none was asked for."""
+        return safe_return(asked, self._prefix) if asked else ""
+
+    async def by_application(self, request: Request, front: str) -> Response:
+        """One of the application's own forms signs out; the gate has made sure that it is one."""
+        background = request.headers.get("sec-fetch-mode", "navigate") != "navigate"
+        response = Response(status_code=204) if background else see_other(self._back(front) or "/")
+        await self._end(request, response)
+        return response
 
     async def do(self, request: Request) -> Response:
         """End the session, then say so; with `then=login` on to sign in as somebody else."""
@@ -58,19 +80,20 @@ class SignOutPages:
             if session is None:
                 # Another site's form comes without our cookies (SameSite): it must not clear them either.
                 return see_other(f"{self._prefix}/signed-out")
-            return self._pages.answer(
-                request,
-                "logout.html",
-                status=403,
-                user=session.user,
-                complete=session.complete,
-                problem=posted.problem,
-            )
+            back = self._back(posted.field("back"))
+            return self._ask(request, session, back=back, problem=posted.problem, status=403)
         if posted.field("then") == "login":
             address = safe_return(posted.field("next") or "/", self._prefix)
             response = see_other(f"{self._prefix}/login?next={quote(address, safe='/')}")
+        elif (back := self._back(posted.field("back"))) and not self._from(session):
+            response = see_other(back)
         else:
             response = see_other(f"{self._prefix}/signed-out{self._from(session)}")
+        await self._end(request, response)
+        return response
+
+    async def _end(self, request: Request, response: Response) -> None:
+        session = context_of(request).session
         await self._sessions.end(request, response)
         self._bounces.forget(response)
         # The application's pages may be in the HTTP and back/forward caches of a shared computer.
@@ -84,7 +107,6 @@ class SignOutPages:
                 client=client_of(request),
                 request_id=context_of(request).request_id,
             )
-        return response
 
     async def done(self, request: Request) -> Response:
         """ "You have signed out", unless that is not so."""

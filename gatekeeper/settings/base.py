@@ -38,6 +38,9 @@ class Section(BaseModel):
     shorthand: ClassVar[str] = ""
     """The key that a bare text stands for, as `upstream: URL` does for `upstream: {url: URL}`."""
 
+    inline: ClassVar[bool] = False
+    """Whether it is written as one value: its keys have no variables of their own."""
+
     @classmethod
     def written_keys(cls) -> dict[str, FieldInfo]:
         """The fields by the names that the file has: a key such as `from` is a word of Python, too."""

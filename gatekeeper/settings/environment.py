@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatekeeper.settings.document import Document, read_document
-from gatekeeper.settings.keys import annotation_at, holds, item_types, key_paths, section_in
+from gatekeeper.settings.keys import annotation_at, holds, item_types, key_paths, knows_word, section_in
 from gatekeeper.settings.problems import Origin, Problem, SettingsError, did_you_mean, dotted
 from gatekeeper.settings.scalars import unusable_character
 
@@ -38,7 +38,8 @@ def override(document: Document, environ: Mapping[str, str]) -> None:
 def _put(document: Document, name: str, path: tuple[str, ...], text: str) -> None:
     section = section_in(annotation_at(path))
     listed = text.lstrip().startswith("[") and any(True for _ in item_types(annotation_at(path)))
-    if section is not None and not listed and not text.lstrip().startswith("{"):
+    worded = section is not None and knows_word(annotation_at(path), text)
+    if section is not None and not listed and not worded and not text.lstrip().startswith("{"):
         if not section.shorthand:
             example = variable_name((*path, next(iter(section.written_keys()))))
             document.problems[path] = Problem(

@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 from gatekeeper.settings.applications import located
+from gatekeeper.settings.authorization import read_authorization
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc
 from gatekeeper.settings.providers import MicrosoftSettings
@@ -34,6 +35,13 @@ def file_problems(settings: Settings, *, serving: bool = True) -> dict[Loc, str]
     for loc, application in located(settings.upstream):
         if application.ca_file is not None:
             _check_authority(application.ca_file, ("upstream", *loc, "ca_file"), problems)
+        authorization = application.authorization
+        if serving and not isinstance(authorization, str):
+            for key, _, path in authorization.files:
+                try:
+                    read_authorization(path)
+                except ValueError as error:
+                    problems["upstream", *loc, "authorization", *key] = str(error)
     if (
         settings.mail is not None
         and settings.mail.smtp is not None

@@ -72,5 +72,5 @@ def key_paths(section: type[Section] = Settings, above: tuple[str, ...] = ()) ->
         path = (*above, name)
         yield path
         inner = section_in(field.annotation)
-        if inner is not None:
+        if inner is not None and not inner.inline:
             yield from key_paths(inner, path)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, WrapValidator, model_validator
 
 from gatekeeper.settings.addresses import NO_URL, parse_place, parse_upstream_url
+from gatekeeper.settings.authorization import AuthorizationSettings, Word, word_or_section
 from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
 from gatekeeper.settings.identity import check_audience
-from gatekeeper.settings.rules import Rule
+from gatekeeper.settings.rules import Glob, Rule
 from gatekeeper.settings.units import duration, size
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\Z")
@@ -85,6 +86,14 @@ class UpstreamSettings(Section):
 
     rules: tuple[Rule, ...] = ()
     """Rules for this application alone. They come before those of the whole configuration."""
+
+    authorization: Annotated[Word | AuthorizationSettings, WrapValidator(word_or_section)] = "pass"
+    """The Authorization header, for an application with a lock of its own: `pass` the client's on, `drop` it,
+    or a section with the value that is sent for signed-in people in its place."""
+
+    logout_paths: Annotated[tuple[Glob, ...], OneOrMany] = ()
+    """The application's own sign-out links, as patterns: they lead to Gatekeeper's sign-out, and from there
+    to the application's front page."""
 
     @property
     def forwards(self) -> bool:

@@ -69,8 +69,10 @@ class Browser:
         body = f"csrf={found[1]}&{fields}"
         return self.ask(host, page.partition("?")[0], "POST", body, Origin=f"https://{host}", **headers)
 
-    def sign_in(self, host: str, back: str = "/") -> Reply:
-        return self.post(host, "/_gate/login", f"login=ada&password={PASSWORD.replace(' ', '+')}&next={back}")
+    def sign_in(self, host: str, back: str = "/", login: str = "ada") -> Reply:
+        return self.post(
+            host, "/_gate/login", f"login={login}&password={PASSWORD.replace(' ', '+')}&next={back}"
+        )
 
 
 class House(NamedTuple):
