@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterable
 import structlog
 
 from gatekeeper.build.applications import open_applications
-from gatekeeper.build.gate import make_access_log, make_gate
+from gatekeeper.build.gate import make_access_log, make_gate, make_ready
 from gatekeeper.build.mail import make_sender
+from gatekeeper.build.metrics import make_sampler
 from gatekeeper.build.report import task_failed
 from gatekeeper.build.services import Services
 from gatekeeper.core.clock import Clock, SteadyClock
@@ -19,6 +20,7 @@ from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.gate.lifespan import LifespanFailed, inner_lifespan
 from gatekeeper.gate.shell import Gate
 from gatekeeper.settings import Settings
+from gatekeeper.telemetry.metrics import Metrics
 
 log = structlog.get_logger("gatekeeper")
 
@@ -34,11 +36,19 @@ class Gatekeeper:
     ours. Raises ValueError when there is neither an application nor an upstream.
     """
 
-    def __init__(self, app: ASGIApp | None, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp | None,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
         if app is None and not all(application.url for application in settings.applications):
             raise ValueError("upstream: is missing: there is no application to protect")
         self.settings = settings
         self._app = app
+        self._metrics = metrics
         self._clock = clock or SteadyClock()
         self._gate: Gate | None = None
         self.services: Services | None = None
@@ -62,7 +72,7 @@ class Gatekeeper:
     async def running(self) -> AsyncIterator[Services]:
         """Open everything, and close it in reverse. Raises StoreUnavailable when the database cannot be."""
         settings = self.settings
-        services = Services(settings, self._clock)
+        services = Services(settings, self._clock, self._metrics)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(services.hasher.close)
             await services.db.open()
@@ -79,9 +89,15 @@ class Gatekeeper:
             access = make_access_log(settings, self._clock)
             if access is not None:
                 stack.callback(access.flush)
-            gate = make_gate(behind, settings, services, self._clock, access)
+            gate = make_gate(behind, settings, services, self._clock, access, self._metrics)
             tasks = TaskKeeper(task_failed)
             tasks.start(gate.run(), name="gate")
+            if self._metrics is not None:
+                pools = [one.pool for one in behind if one.pool is not None]
+                ready = make_ready(services, self._clock)
+                sampler = make_sampler(self._metrics, services, gate, pools, ready, self._clock)
+                await sampler.sample(ask=False)
+                tasks.start(sampler.run(), name="metrics")
             tasks.start(services.expiry.run(), name="reminders of expiring passwords")
             if services.signing_keys is not None:
                 tasks.start(services.signing_keys.run(), name="signing keys")
@@ -113,6 +129,8 @@ class Gatekeeper:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None) -> Gatekeeper:
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, metrics: Metrics | None = None
+) -> Gatekeeper:
     """Gatekeeper as a reverse proxy in front of `settings.upstream`."""
-    return Gatekeeper(None, settings, clock=clock)
+    return Gatekeeper(None, settings, clock=clock, metrics=metrics)

@@ -21,6 +21,7 @@ from gatekeeper.core.target import Leniency
 from gatekeeper.settings import Settings
 from gatekeeper.settings.authorization import read_authorization
 from gatekeeper.settings.upstream import UpstreamSettings
+from gatekeeper.upstream.pool import ConnectionPool
 from gatekeeper.upstream.session_script import SessionScript
 
 
@@ -29,6 +30,7 @@ class Behind(NamedTuple):
 
     app: ASGIApp
     watches: bool = False
+    pool: ConnectionPool | None = None
 
 
 NOTHING = Behind(no_application)
@@ -52,7 +54,7 @@ def open_applications(settings: Settings, app: ASGIApp | None, stack: AsyncExitS
                 script = make_session_script(upstream, settings, application)
                 stack.push_async_callback(script.aclose)
                 forwarding = script
-            found.append(Behind(forwarding, watches=True))
+            found.append(Behind(forwarding, watches=True, pool=upstream.pool))
         else:
             found.append(NOTHING)
     return found

@@ -16,7 +16,7 @@ from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.dialects import DIALECTS
 from gatekeeper.gate.forbidden import Forbidden
 from gatekeeper.gate.forward_auth import ForwardAuth
-from gatekeeper.gate.line import Line
+from gatekeeper.gate.line import Line, Measure
 
 log = structlog.get_logger("gatekeeper")
 
@@ -31,6 +31,7 @@ def make_forward_auth(
     on_line: Callable[[Line], None] | None,
     on_error: Callable[[str, BaseException], None],
     assertions: Assertions | None = None,
+    measure: Measure | None = None,
 ) -> dict[str, ASGIApp]:
     """The endpoints under the prefix, for `Gate.own`."""
     endpoints: dict[str, ASGIApp] = {
@@ -46,6 +47,7 @@ def make_forward_auth(
             clock=clock,
             identity_names=identity_names,
             on_line=on_line,
+            measure=measure,
             on_error=on_error,
             complain=_complain,
             assertions=assertions,

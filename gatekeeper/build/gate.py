@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from gatekeeper import __version__
 from gatekeeper.assertions.endpoint import make_key_set
@@ -23,8 +24,9 @@ from gatekeeper.gate.probe import Probe
 from gatekeeper.gate.shell import Gate
 from gatekeeper.settings import Settings
 from gatekeeper.telemetry.access import AccessLog
-from gatekeeper.telemetry.health import healthz, make_readyz
+from gatekeeper.telemetry.health import Check, healthz, make_readyz
 from gatekeeper.telemetry.logs import resolve_format
+from gatekeeper.telemetry.metrics import Metrics
 
 WRITES_SUSPECT = 10.0
 """Seconds after a failed write for which nobody new should be sent here."""
@@ -48,19 +50,32 @@ def make_gate_config(settings: Settings, behind: Sequence[Behind] | None = None)
     )
 
 
-def make_gate(
-    behind: Sequence[Behind],
-    settings: Settings,
-    services: Services,
-    clock: Clock,
-    access: AccessLog | None,
-) -> Gate:
+def make_ready(services: Services, clock: Clock) -> dict[str, Check]:
+    """What must be well for requests to be answered well, by the names in `telemetry.layout.PARTS`."""
+
     async def sessions_healthy() -> bool:
         return services.sessions.healthy(clock())
 
     async def database_writable() -> bool:
         return not services.db.write_failed_within(WRITES_SUSPECT)
 
+    return {"sessions": sessions_healthy, "database": database_writable}
+
+
+def _count_error(metrics: Metrics, request_id: str, error: BaseException) -> None:
+    metrics.failed(error)
+    report_error(request_id, error)
+
+
+def make_gate(
+    behind: Sequence[Behind],
+    settings: Settings,
+    services: Services,
+    clock: Clock,
+    access: AccessLog | None,
+    metrics: Metrics | None,
+) -> Gate:
+    report = report_error if metrics is None else partial(_count_error, metrics)
     config = make_gate_config(settings, behind)
     pages = make_page_app(
         settings,
@@ -68,7 +83,7 @@ def make_gate(
         clock,
         secrets=make_secrets(settings),
         cookies=make_cookie_names(settings),
-        report=report_error,
+        report=report,
     )
     forward_auth = make_forward_auth(
         config,
@@ -77,12 +92,13 @@ def make_gate(
         clock=clock,
         identity_names=frozenset(settings.identity.headers.values()),
         on_line=access,
-        on_error=report_error,
+        measure=metrics,
+        on_error=report,
         assertions=services.assertions,
     )
     health = {
         "/healthz": healthz,
-        "/readyz": make_readyz({"sessions": sessions_healthy, "database": database_writable}),
+        "/readyz": make_readyz(make_ready(services, clock)),
     }
     doctor = Probe(config, SecretBox(make_secrets(settings), probe.PURPOSE), clock, __version__)
     keys = services.signing_keys
@@ -93,7 +109,8 @@ def make_gate(
         config=pages_only(config),
         clock=clock,
         on_line=access,
-        on_error=report_error,
+        measure=metrics,
+        on_error=report,
         own=forward_auth | health | key_set | {probe.PATH: doctor},
         assertions=services.assertions,
         kept=None

@@ -38,14 +38,16 @@ from gatekeeper.sessions.manager import SessionManager
 from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.settings import Settings
 from gatekeeper.storage.engine import Database
+from gatekeeper.telemetry.metrics import CountingEmit, Metrics
 
 
 class Services:
     """The objects of one running process, made inside its event loop."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics | None = None) -> None:
         self.db = make_database(settings)
-        self.audit = AuditLog(self.db, clock, structlog.get_logger("gatekeeper.audit"))
+        emit = structlog.get_logger("gatekeeper.audit")
+        self.audit = AuditLog(self.db, clock, emit if metrics is None else CountingEmit(emit, metrics))
         self.outbox = make_outbox(settings, self.db, clock)
         self.links = make_links(settings)
         self.hasher = PasswordHasher()

@@ -33,7 +33,7 @@ from gatekeeper.core.session import EndReason, HeaderList, Session
 from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import REMEMBERED, GateConfig
 from gatekeeper.gate.dialects import Dialect, QuestionReader
-from gatekeeper.gate.line import Line, question_line
+from gatekeeper.gate.line import Line, Measure, question_line
 from gatekeeper.gate.made import MadeLines
 from gatekeeper.gate.refusals import plain, refuse_background, sign_in_location, step_up_location, wants_json
 from gatekeeper.gate.shell import CHANGE_PASSWORD
@@ -73,6 +73,7 @@ class ForwardAuth:
         on_error: Callable[[str, BaseException], None],
         complain: Complain,
         assertions: Assertions | None = None,
+        measure: Measure | None = None,
     ) -> None:
         self._dialect = dialect
         self._read = QuestionReader(dialect, config).read
@@ -80,7 +81,7 @@ class ForwardAuth:
         self._guard = guard
         self._config = config
         self._clock = clock
-        self._on_line = on_line
+        self._on_line, self._measure = on_line, measure
         self._on_error = on_error
         self._complain = complain
         self._assertions = assertions
@@ -141,8 +142,10 @@ class ForwardAuth:
         except Exception as error:
             await self._failed(scope, receive, answer, context, error)
         finally:
+            seconds = time.perf_counter() - began
+            if self._measure is not None:
+                self._measure.request(decision, context, seconds)
             if self._on_line is not None:
-                seconds = time.perf_counter() - began
                 self._on_line(question_line(scope, context, answer, decision, seconds))
 
     def immediate(
@@ -177,6 +180,8 @@ class ForwardAuth:
             lines = self._passing_lines(cookie, session, facts, application, cookies, now)
         except Undecidable:  # said, and answered 503, by `__call__`
             return None
+        if self._measure is not None:
+            self._measure.allowed(time.perf_counter() - began)
         if self._on_line is not None:
             self._on_line(
                 Line(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gatekeeper.core.context import RequestContext
 from gatekeeper.core.policy import Decision
@@ -23,6 +23,16 @@ class Line(NamedTuple):
     login: str
     bytes: int
     seconds: float
+
+
+class Measure(Protocol):
+    """Who counts requests (`telemetry.metrics.Metrics`); a microsecond each at most."""
+
+    def request(self, decision: Decision | None, context: RequestContext, seconds: float) -> None: ...
+
+    def allowed(self, seconds: float) -> None:
+        """The same about a signed-in person's request that was let pass at once."""
+        ...
 
 
 def make_line(

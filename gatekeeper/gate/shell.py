@@ -20,7 +20,7 @@ from gatekeeper.gate.answer import Answer
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
 from gatekeeper.gate.kept import KeptFormGate, announces
-from gatekeeper.gate.line import Line, make_line
+from gatekeeper.gate.line import Line, Measure, make_line
 from gatekeeper.gate.live import SWEEP_INTERVAL, LiveSockets
 from gatekeeper.gate.middleware import run_websocket
 from gatekeeper.gate.refusals import (
@@ -44,8 +44,7 @@ class Gate:
     judge the asker themselves, or tell nothing. One whose path ends with a slash has all that is below, too.
     `assertions` sign for the application who is asking; None: it is told by the identity headers alone.
     `on_line` gets one `Line` a request (None: nobody wants them); `on_error` every exception that nobody
-    expected, and every `Undecidable`, with the request id. `kept`: what keeps forms that were posted into an
-    ended session; None: nothing does.
+    expected, and every `Undecidable`, with the request id. `kept` keeps forms posted into an ended session.
     """
 
     def __init__(
@@ -60,13 +59,14 @@ class Gate:
         own: Mapping[str, ASGIApp] | None = None,
         assertions: Assertions | None = None,
         kept: KeptFormGate | None = None,
+        measure: Measure | None = None,
     ) -> None:
         self._assertions = assertions
         self._pages = pages
         self._guard = guard
         self._config = config
         self._clock = clock
-        self._on_line = on_line
+        self._on_line, self._measure = on_line, measure
         self._on_error = on_error
         self._kept = kept
         self._own = {(config.prefix + path).encode("ascii"): own_app for path, own_app in (own or {}).items()}
@@ -130,8 +130,10 @@ class Gate:
             scope["headers"] = sent_headers  # the pages read cookies that the application may not see
             await self._failed(scope, receive, answer, context, error)
         finally:
+            seconds = time.perf_counter() - began
+            if self._measure is not None and scope["type"] == "http":
+                self._measure.request(decision, context, seconds)
             if self._on_line is not None:
-                seconds = time.perf_counter() - began
                 self._on_line(make_line(scope, context, answer, decision, seconds))
 
     def immediate(

@@ -110,7 +110,8 @@ def make_server(
     *,
     on_started: Callable[[], None],
     on_stopping: Callable[[], None] = lambda: None,
+    on_refusal: OnRefusal = log_refusal,
     supervised: bool = False,
 ) -> GateServer:
-    config = make_server_config(app, limits)
+    config = make_server_config(app, limits, on_refusal=on_refusal)
     return GateServer(config, limits, on_started=on_started, on_stopping=on_stopping, supervised=supervised)

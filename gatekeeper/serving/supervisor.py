@@ -15,63 +15,33 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal
 
 import structlog
 
 from gatekeeper.core.clock import Clock
+from gatekeeper.serving.generation import Generation, Worker, make_generation
 from gatekeeper.serving.notify import READY, RELOADING, STOPPING, notify
 from gatekeeper.serving.pidfile import PidFile
-from gatekeeper.serving.processors import count_processes
 from gatekeeper.serving.sockets import CannotListen, Listeners
-from gatekeeper.serving.worker import CANNOT_START, run_worker
+from gatekeeper.serving.worker import CANNOT_START, Counting, run_worker
 from gatekeeper.settings import Settings, SettingsError
+from gatekeeper.telemetry import layout as at
 from gatekeeper.telemetry import logs
+from gatekeeper.telemetry.board import Boards
 
 START_SECONDS = 120.0
 """A worker that does not serve by then (a migration may take a while) counts as failed."""
 KILL_AFTER = 10.0
 """Seconds beyond drain_timeout after which a worker is killed."""
 LONGEST_PAUSE = 30.0
+BOARDS = 512
+"""Workers at most, old ones that still drain included."""
 LONG_LIFE = 60.0
 """Seconds a worker must have lived for its death to count as the first."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
-State = Literal["starting", "serving", "leaving"]
-
 log = structlog.get_logger("gatekeeper")
-
-
-@dataclass(slots=True)
-class Worker:
-    """One child. `deadline`: when it is killed, on the supervisor's clock."""
-
-    pid: int
-    slot: int
-    generation: int
-    pipe: int
-    born: float
-    deadline: float
-    state: State = "starting"
-
-
-@dataclass(slots=True)
-class Slot:
-    """A place for a worker: how often what was there died lately, and when the next one is due."""
-
-    deaths: int = 0
-    due: float | None = None
-
-
-@dataclass(slots=True)
-class Generation:
-    """One set of settings in force, or about to be."""
-
-    number: int
-    settings: Settings
-    slots: list[Slot] = field(default_factory=list)
 
 
 class Supervisor:
@@ -82,10 +52,11 @@ class Supervisor:
     ) -> None:
         self._load = load
         self._clock = clock
-        self._current = self._generation(1, settings)
+        self._current = make_generation(1, settings)
         self._next: Generation | None = None
         self._workers: dict[int, Worker] = {}
         self._listeners = Listeners()
+        self._boards = Boards(BOARDS, at.CELLS)
         self._selector = selectors.DefaultSelector()
         self._pid_file = PidFile(settings.data_dir)
         self._reloads = 0
@@ -96,7 +67,7 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code. Raises CannotListen."""
-        self._listeners.open(self._current.settings.listen, len(self._current.slots))
+        self._open(self._current)
         try:
             self._take_pid_file()
             with self._signals():
@@ -169,9 +140,26 @@ class Supervisor:
 
     # Workers
 
-    def _generation(self, number: int, settings: Settings) -> Generation:
-        count = count_processes(settings.processes)
-        return Generation(number, settings, [Slot() for _ in range(count)])
+    def _open(self, generation: Generation) -> list[tuple[str, socket.socket]]:
+        """Bind what these settings listen on; what was made. Raises CannotListen."""
+        made = self._listeners.open(generation.settings.listen, len(generation.slots))
+        if (metrics := generation.settings.metrics) is not None:
+            try:
+                made += self._listeners.open([metrics.listen], 1)
+            except CannotListen:
+                self._listeners.forget(made)
+                raise
+        return made
+
+    def _counting(self, generation: Generation, slot: int) -> Counting:
+        metrics = generation.settings.metrics
+        shows = slot == 0 and metrics is not None
+        return Counting(
+            self._boards,
+            self._boards.take(),
+            self._listeners.of_worker(0, 1, [metrics.listen]) if shows and metrics is not None else (),
+            len(generation.slots),
+        )
 
     def _fill(self, generation: Generation) -> None:
         for number in range(len(generation.slots)):
@@ -180,6 +168,7 @@ class Supervisor:
     def _fork(self, generation: Generation, slot: int) -> None:
         settings = generation.settings
         sockets = self._listeners.of_worker(slot, len(generation.slots), settings.listen)
+        counting = self._counting(generation, slot)
         mine, theirs = os.pipe2(os.O_CLOEXEC)
         parent = os.getpid()
         # A signal between fork and the child's own handlers would be lost on it.
@@ -190,11 +179,11 @@ class Supervisor:
             self._selector.close()
             for end in self._wakeup:
                 end.close()
-            run_worker(settings, sockets, parent, blocked, lambda: _say_ready(theirs))
+            run_worker(settings, sockets, counting, parent, blocked, lambda: _say_ready(theirs))
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(theirs)
         now = self._clock()
-        worker = Worker(pid, slot, generation.number, mine, now, now + START_SECONDS)
+        worker = Worker(pid, slot, generation.number, mine, counting.board, now, now + START_SECONDS)
         self._workers[pid] = worker
         self._selector.register(mine, selectors.EVENT_READ, worker)
 
@@ -233,6 +222,7 @@ class Supervisor:
             worker = self._workers.pop(pid, None)
             if worker is not None:
                 self._forget_pipe(worker)
+                self._boards.retire(worker.board, at.COUNTERS)
                 self._died(worker, os.waitstatus_to_exitcode(status))
 
     def _died(self, worker: Worker, code: int) -> None:
@@ -241,6 +231,7 @@ class Supervisor:
                 log.error("worker ended badly", pid=worker.pid, code=code)
             return
         log.error("worker died", pid=worker.pid, code=code)
+        self._boards.board(0)[at.WORKERS_DIED] += 1
         if self._next is not None and worker.generation == self._next.number:
             self._give_up_reload("a process with the new settings did not start: see the log")
         elif not self._announced:
@@ -284,8 +275,8 @@ class Supervisor:
             settings = self._load()
             if settings.data_dir != self._current.settings.data_dir:
                 raise CannotListen("data_dir cannot be changed while serving: restart for that")
-            generation = self._generation(self._reloads + 2, settings)
-            self._made = self._listeners.open(settings.listen, len(generation.slots))
+            generation = make_generation(self._reloads + 2, settings)
+            self._made = self._open(generation)
         except SettingsError as error:
             self._refuse_reload("\n".join(str(problem) for problem in error.problems))
         except CannotListen as error:
@@ -299,8 +290,9 @@ class Supervisor:
         for worker in self._workers.values():
             if worker.generation != generation.number and worker.state != "leaving":
                 self._leave(worker, signal.SIGUSR1, old.settings.drain_timeout)
-        self._listeners.keep_only(generation.settings.listen)
+        self._listeners.keep_only(generation.addresses)
         self._reloads += 1
+        self._boards.board(0)[at.RELOADS] += 1
         self._pid_file.write(self._reloads, "")
         logs.configure(generation.settings.log.level, generation.settings.log.format)
         notify(READY)
@@ -316,6 +308,7 @@ class Supervisor:
 
     def _refuse_reload(self, why: str) -> None:
         self._reloads += 1
+        self._boards.board(0)[at.RELOADS_FAILED] += 1
         self._pid_file.write(self._reloads, why)
         notify(READY)
         for line in why.splitlines():

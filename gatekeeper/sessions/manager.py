@@ -117,6 +117,7 @@ class SessionManager:
         self._watchers = self._upkeep.watchers
         self._tasks = TaskKeeper(on_error)
         self._running: list[Callable[[], bool]] = []
+        self.loads = 0
 
     async def open(self) -> None:
         """Begin to hear of revocations and to write activity behind. Raises StoreUnavailable."""
@@ -190,6 +191,7 @@ class SessionManager:
 
     async def load(self, cookie: bytes, now: float) -> Session | EndReason:
         """Answer from the store, and remember the answer. Raises StoreUnavailable."""
+        self.loads += 1
         session_id = self._signer.read(cookie)
         if session_id is None:
             return EndReason.UNKNOWN

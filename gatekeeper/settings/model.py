@@ -50,7 +50,7 @@ from gatekeeper.settings.names import check_prefix
 from gatekeeper.settings.password import PasswordSettings
 from gatekeeper.settings.providers import MicrosoftSettings, OidcSettings, unique_names
 from gatekeeper.settings.rules import Rule
-from gatekeeper.settings.server import LimitsSettings, LogSettings, TlsSettings
+from gatekeeper.settings.server import LimitsSettings, LogSettings, MetricsSettings, TlsSettings
 from gatekeeper.settings.session import SessionSettings
 from gatekeeper.settings.two_factor import TwoFactorSettings
 from gatekeeper.settings.units import duration
@@ -169,6 +169,9 @@ class Settings(Section):
     drain_timeout: Annotated[float, duration("1s", "1h")] = 20.0
     """How long requests under way may take once a process is to stop, or is replaced at a reload."""
 
+    metrics: MetricsSettings | None = None
+    """A listener of its own for Prometheus and health checks. Without it nothing is counted."""
+
     log: LogSettings = LogSettings()
     """What is logged, and how."""
 
@@ -236,6 +239,13 @@ class Settings(Section):
         for index, address in enumerate(value):
             if address in value[:index] and not address.endswith(":0"):
                 raise Misfit((index,), f"{address} is in the list twice")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _apart(cls, value: MetricsSettings | None, info: ValidationInfo) -> MetricsSettings | None:
+        if value is not None and value.listen in info.data.get("listen", ()):
+            raise Misfit(("listen",), f"{value.listen} is where people come in: metrics need their own")
         return value
 
     @field_validator("trusted_proxies")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, model_validator
 
-from gatekeeper.settings.base import FilePath, Section
+from gatekeeper.settings.addresses import parse_host_port, parse_listen
+from gatekeeper.settings.base import FilePath, Misfit, Section
 from gatekeeper.settings.units import size
 
 
@@ -31,6 +33,37 @@ class LimitsSettings(Section):
 
     connections_per_client: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 512
     """The same from one address (IPv6: one /64), trusted proxies excepted; one more is answered 429."""
+
+
+class MetricsSettings(Section):
+    """Where monitoring systems ask."""
+
+    listen: Annotated[str, AfterValidator(parse_listen)]
+    """`host:port` or `unix:/path.sock`, for /metrics, /healthz and /readyz; nobody is asked who they are."""
+
+    allow_public: StrictBool = False
+    """Accept an address that others than this machine and its private networks may reach."""
+
+    @model_validator(mode="after")
+    def _private(self) -> MetricsSettings:
+        if not self.allow_public and not self.listen.startswith("unix:") and not _private(self.listen):
+            raise Misfit(
+                ("listen",),
+                f"{self.listen} may be reached from outside: anybody could read how many people sign in; "
+                "use 127.0.0.1 or a private address (allow_public: true accepts it)",
+            )
+        return self
+
+
+def _private(listen: str) -> bool:
+    place = parse_host_port(listen)
+    if place.loopback:
+        return True
+    try:
+        address = ip_address(place.host.strip("[]"))
+    except ValueError:
+        return False  # a name may lead anywhere
+    return address.is_private and not address.is_unspecified
 
 
 class LogSettings(Section):

@@ -47,6 +47,11 @@ class ConnectionPool:
         return self._slots
 
     @property
+    def idle(self) -> int:
+        """Connections that nobody uses."""
+        return len(self._idle)
+
+    @property
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._waiters)

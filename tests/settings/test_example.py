@@ -48,7 +48,11 @@ def commented_defaults() -> Iterator[tuple[tuple[str, ...], Any]]:
         ):
             above -= 1
         in_force = not lines[line].lstrip().startswith("#")
-        if in_force or "example" in " ".join(lines[above:line]) or path[0] in ("tls", "mail", "microsoft"):
+        if (
+            in_force
+            or "example" in " ".join(lines[above:line])
+            or path[0] in ("tls", "mail", "metrics", "microsoft")
+        ):
             continue
         value: Any = document.data
         for key in path:
