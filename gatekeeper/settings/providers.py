@@ -194,6 +194,13 @@ class MicrosoftSettings(Section):
             raise Misfit((given[1],), f"is given as well as {given[0]}: keep one of the two")
         if self.allowed_tenants and self.tenant not in MANY_TENANTS:
             raise Misfit(("allowed_tenants",), f"has no effect: only {self.tenant} can sign in")
+        if self.tenant in MANY_TENANTS and not self.allowed_tenants:
+            why = f"every organisation can sign in with tenant: {self.tenant}; add allowed_tenants"
+            for index, rule in enumerate(self.roles):
+                if rule.app_roles:  # which the administrators of every tenant give to whom they like
+                    raise Misfit(("roles", index, "app_roles"), f"would be given by anybody: {why}")
+            if self.provision:
+                raise Misfit(("provision",), f"would make accounts for anybody: {why}")
         if self.read_groups and not any(rule.groups for rule in self.roles):
             raise Misfit(("read_groups",), "has no effect: no role follows from groups")
         return self

@@ -178,6 +178,10 @@ SIGNATURES = {
     ),
     "an unknown extension": Case("token_invalid", with_header(crit=["exp"])),
     "an unencoded payload": Case("token_invalid", with_header(b64=False, crit=["b64"])),
+    "a known extension": Case("token_invalid", with_header(b64=True, crit=["b64"])),
+    "a key for another algorithm": Case(
+        "token_invalid", jwks=lambda document: {"keys": [document["keys"][0] | {"alg": "PS256"}]}
+    ),
     "an access token": Case("token_invalid", with_header(typ="at+jwt")),
     "no signature": Case("token_invalid", lambda claims, key: key.sign(claims).rsplit(".", 1)[0] + "."),
     "the signature of another": Case("token_invalid", moved_signature),
@@ -239,6 +243,17 @@ CONTENTS = {
     "a subject that is a number": Case("token_invalid", saying(sub=7)),
     "a subject with a line break": Case("token_invalid", saying(sub="a\r\nb")),
     "another tenant": Case("token_invalid", saying(tid=OTHER_TENANT), entra=True),
+    "another tenant, by a key for all": Case(
+        "token_invalid",
+        saying(tid=OTHER_TENANT),
+        jwks=lambda document: {"keys": [{**document["keys"][0], "issuer": ""}]},
+        entra=True,
+    ),
+    "a key for another issuer": Case(
+        "token_invalid",
+        jwks=lambda document: {"keys": [{**document["keys"][0], "issuer": "https://a.example/v2.0"}]},
+        entra=True,
+    ),
     "no tenant": Case("token_invalid", saying(tid=None), entra=True),
     "a tenant that is a pattern": Case("token_invalid", saying(tid="{tenantid}"), entra=True),
     "no object id": Case("token_invalid", saying(oid=None), entra=True),

@@ -75,6 +75,11 @@ def test_another_cloud_has_its_own_graph(tmp_path: Path, authority: str, graph: 
         ),
         (MICROSOFT % ", prompt: none", "microsoft.prompt: must be"),
         (MICROSOFT % ", roles: [{role: a}]", "microsoft.roles[0]: says nobody who has the role"),
+        (
+            MICROSOFT % ", roles: [{role: a, app_roles: b}]",
+            "microsoft.roles[0].app_roles: would be given by anybody",
+        ),
+        (MICROSOFT % ", provision: true", "microsoft.provision: would make accounts for anybody"),
         (MICROSOFT % ", read_groups: true", "microsoft.read_groups: has no effect"),
         (MICROSOFT % ", ca_file: none.pem", "microsoft.ca_file: "),
         (MICROSOFT % ", secret: a", "microsoft.secret: there is no such key"),
@@ -99,6 +104,12 @@ def test_another_cloud_has_its_own_graph(tmp_path: Path, authority: str, graph: 
 )
 def test_what_cannot_work_is_said(tmp_path: Path, text: str, said: str) -> None:
     assert said in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize("chosen", ["tenant: example.com", f"allowed_tenants: {ID}"])
+def test_chosen_tenants_may_do_more(tmp_path: Path, chosen: str) -> None:
+    text = MICROSOFT % f", {chosen}, provision: true, roles: [{{role: a, app_roles: b}}]"
+    assert load(tmp_path, text).microsoft is not None
 
 
 def test_this_machine_may_be_asked_without_encryption(tmp_path: Path) -> None:
