@@ -40,11 +40,13 @@ class Server:
         ready: Callable[[], bool],
         *,
         stop_signal: int = signal.SIGTERM,
+        start_seconds: float = 30.0,
     ) -> None:
         self._command = command
         self._log = log
         self._ready = ready
         self._stop_signal = stop_signal
+        self._start_seconds = start_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -52,7 +54,7 @@ class Server:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + self._start_seconds
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
@@ -63,11 +65,12 @@ class Server:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def stop(self) -> None:
+    def stop(self, seconds: float = 10.0) -> None:
+        """Ask it to stop, and kill it when it has not after `seconds`."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
+                self._process.wait(seconds)
         self.kill()
 
     def kill(self) -> None:

@@ -45,7 +45,7 @@ def serving(folder: Path, upstream: str, more: str = "") -> Iterator[Served]:
         process = subprocess.Popen([*command, "serve", "--config", str(config)], stderr=log)
         try:
             _wait_for(port, process, folder / "gatekeeper.log")
-            yield Served(port, worker_of(process.pid), _sign_in(port))
+            yield Served(port, worker_of(process.pid), sign_in(port))
         finally:
             process.terminate()
             code = process.wait(30)
@@ -70,7 +70,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.05)
 
 
-def _sign_in(port: int) -> str:
+def sign_in(port: int, login: str = "ada") -> str:
     """Over HTTP, as a browser without JavaScript does it; the Cookie header to send from then on."""
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
         connection.request("GET", "/_gate/login", headers={"Accept": "text/html"})
@@ -80,7 +80,7 @@ def _sign_in(port: int) -> str:
         connection.request(
             "POST",
             "/_gate/login",
-            f"csrf={token}&login=ada&password={PASSWORD.replace(' ', '+')}&next=%2F",
+            f"csrf={token}&login={login}&password={PASSWORD.replace(' ', '+')}&next=%2F",
             {
                 "Content-Type": "application/x-www-form-urlencoded",
                 "Cookie": csrf_cookie,
