@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from playwright.sync_api import Page
 
 from gatekeeper.accounts.federation import FederationRefused
+from gatekeeper.accounts.kept_forms import Summary
 from gatekeeper.core.context import Refusal
 from gatekeeper.core.cookies import CookieNames
 from gatekeeper.core.errors import RateLimited
@@ -340,6 +341,26 @@ def _loop(stage: Stage) -> None:
         stage.goto("/_gate/login?next=/down")
 
 
+def _kept(*places: bytes) -> Callable[[Stage], None]:
+    def play(stage: Stage) -> None:
+        stage.fresh()
+        here = stage.origin.partition("://")[2]
+        names = ["customer", "article", "a name that is rather long, for a field of a form"]
+        stage.house.kept_forms.forms = [
+            Summary("k" * 43, here, place, b"", names, 100, 1_800_000_000.0)
+            for place in places
+            for place in places
+        ]
+        _signed_in("/_gate/kept")(stage)
+
+    return play
+
+
+def _kept_login(stage: Stage) -> None:
+    stage.fresh()
+    stage.goto("/_gate/login?next=/_gate/kept&ended=idle")
+
+
 def _signed_out(stage: Stage) -> None:
     _signed_in("/_gate/logout")(stage)
     stage.send()
@@ -405,6 +426,9 @@ SCENES = [
     Scene("password-by-choice", _signed_in("/_gate/password")),
     Scene("welcome", _welcome(1)),
     Scene("welcome-last", _welcome(2)),
+    Scene("kept", _kept(b"/orders/new?x=1", b"/a/rather/long/address/" + b"x" * 90)),
+    Scene("kept-none", _kept()),
+    Scene("kept-login", _kept_login),
     Scene("account", _signed_in("/_gate/account")),
     Scene("account-two", _account_two),
     Scene("account-error", _account_error),

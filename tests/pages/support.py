@@ -16,6 +16,7 @@ import httpx
 
 from gatekeeper.accounts.errors import AccountError, InvalidCode, InvalidCredentials
 from gatekeeper.accounts.federation import FederationRefused
+from gatekeeper.accounts.kept_forms import Summary
 from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.audit.history import HistoryEvent
 from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
@@ -424,6 +425,19 @@ class FakeWelcomes:
         self.accounts.change(user_id, welcomed=True)
 
 
+class FakeKeptForms:
+    """Whoever asks gets all of them."""
+
+    def __init__(self) -> None:
+        self.forms: list[Summary] = []
+
+    async def list(self, user_id: int, browser: str | None) -> Sequence[Summary]:
+        return self.forms
+
+    async def discard(self, key: str, user_id: int) -> None:
+        self.forms = [form for form in self.forms if form.key != key]
+
+
 class FakeHistory:
     """Two lines."""
 
@@ -491,6 +505,7 @@ class House:
     accounts: FakeAccounts = field(default_factory=FakeAccounts)
     link: FakeAdministratorLink = field(default_factory=FakeAdministratorLink)
     audit: FakeAudit = field(default_factory=FakeAudit)
+    kept_forms: FakeKeptForms = field(default_factory=FakeKeptForms)
     clock: FakeClock = field(default_factory=FakeClock)
     policy: StepPolicy = field(default_factory=StepPolicy)
     remember_max: float | None = None
@@ -543,6 +558,7 @@ class House:
             unlocks=self.links,
             invitations=self.links,
             welcomes=FakeWelcomes(self.accounts),
+            kept_forms=self.kept_forms,
             history=FakeHistory(),
             qr=qr.svg,
             sso=ProviderServices(self.providers, self.federation, self.flows),
@@ -575,7 +591,7 @@ class House:
         raw = scope["raw_path"].split(b"?")[0]
         scope["gatekeeper"] = RequestContext(
             request_id="req-1",
-            facts=None if self.unreadable else _facts(scope, raw),
+            facts=None if self.unreadable else _facts(scope, raw, self.origins[0].partition("://")[2]),
             session=session,
             ended=self.gone if cookie and session is None else None,
             refusal=self.refusals.get(path),
@@ -583,11 +599,11 @@ class House:
         await self.pages(scope, receive, send)
 
 
-def _facts(scope: Scope, raw: bytes) -> Facts:
+def _facts(scope: Scope, raw: bytes, host: str) -> Facts:
     return Facts(
         method=scope["method"],
         scheme="https",
-        host="gate.example.com",
+        host=host,
         target=parse_target(raw, scope["query_string"]),
         client="192.0.2.7",
         kind=Kind.NAVIGATION,
