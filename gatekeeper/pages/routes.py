@@ -311,7 +311,7 @@ def _provider_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         pages=shared.pages,
         audit=services.audit,
         locale=services.locale,
-        public_url=services.public_origins[0],
+        origins=services.public_origins,
         prefix=services.prefix,
     )
     place = f"{services.prefix}/sso/{{name}}"

@@ -7,7 +7,7 @@ back is a GET, so that our Lax cookies come along. RFC 9700, OpenID Connect Core
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from gatekeeper.accounts.federation import FederationRefused
 from gatekeeper.audit.events import EventKind
+from gatekeeper.core.origins import origin_of
 from gatekeeper.core.session import UserRecord
 from gatekeeper.core.steps import FEDERATED, PROVIDERS_FACTOR, TRUSTED
 from gatekeeper.pages.browser_memory import BrowserMemory
@@ -76,7 +77,7 @@ class SsoPages:
         pages: Pages,
         audit: Audit,
         locale: Locale,
-        public_url: str,
+        origins: Sequence[str],
         prefix: str,
     ) -> None:
         self._providers = providers
@@ -90,7 +91,7 @@ class SsoPages:
         self._pages = pages
         self._audit = audit
         self._locale = locale
-        self._public_url = public_url
+        self._origins = origins
         self._prefix = prefix
 
     async def begin(self, request: Request) -> Response:
@@ -111,7 +112,7 @@ class SsoPages:
                     state=flow.state,
                     nonce=flow.nonce,
                     verifier=flow.verifier,
-                    redirect_uri=self._redirect_uri(entry),
+                    redirect_uri=self._redirect_uri(request, entry),
                 )
         except TimeoutError:
             error = ProviderError("unreachable", f"no answer within {BEGIN_WITHIN:g} s")
@@ -164,12 +165,14 @@ class SsoPages:
         session = context_of(request).session
         if session is not None or request.headers.get("sec-fetch-site") not in _FROM_HERE:
             return see_other(done)
-        there = entry.provider.end_session_url(return_to=self._public_url + done) if entry.sign_out else None
+        there = (
+            entry.provider.end_session_url(return_to=self._origin(request) + done) if entry.sign_out else None
+        )
         return see_other(there or done)
 
     async def _sign_in(self, request: Request, way: _Way, flow: Flow, came: Callback) -> Response:
         came.raise_failure()
-        claims = await self._redeemed(way.entry, flow, came)
+        claims = await self._redeemed(request, way.entry, flow, came)
         device = self._memory.device(request)
         user = await self._federation.sign_in(
             claims,
@@ -183,14 +186,14 @@ class SsoPages:
         self._cookies.finish(request, response, flow)
         return response
 
-    async def _redeemed(self, entry: SignInProvider, flow: Flow, came: Callback) -> Claims:
+    async def _redeemed(self, request: Request, entry: SignInProvider, flow: Flow, came: Callback) -> Claims:
         try:
             async with asyncio.timeout(REDEEM_WITHIN):
                 claims = await entry.provider.redeem(
                     code=came.code,
                     verifier=flow.verifier,
                     nonce=flow.nonce,
-                    redirect_uri=self._redirect_uri(entry),
+                    redirect_uri=self._redirect_uri(request, entry),
                     issuer=came.issuer,
                 )
         except TimeoutError:
@@ -222,7 +225,7 @@ class SsoPages:
             code=code,
             vendor_code=vendor_code,
             detail=str(error),
-            fix=_filled(message.operator, self._names(way.entry)),
+            fix=_filled(message.operator, self._names(request, way.entry)),
             client=client_of(request),
             request_id=context.request_id,
         )
@@ -259,15 +262,21 @@ class SsoPages:
             raise HTTPException(404)
         return entry
 
-    def _redirect_uri(self, entry: SignInProvider) -> str:
-        return f"{self._public_url}{self._prefix}/sso/{entry.provider.name}/callback"
+    def _origin(self, request: Request) -> str:
+        """Ours, under the host that the browser is at: its cookies are for that one alone."""
+        facts = context_of(request).facts
+        asked = "" if facts is None else origin_of(f"{facts.scheme}://{facts.host}")
+        return asked if asked in self._origins else self._origins[0]
 
-    def _names(self, entry: SignInProvider) -> dict[str, Any]:
+    def _redirect_uri(self, request: Request, entry: SignInProvider) -> str:
+        return f"{self._origin(request)}{self._prefix}/sso/{entry.provider.name}/callback"
+
+    def _names(self, request: Request, entry: SignInProvider) -> dict[str, Any]:
         return {
             "provider": entry.provider.label,
             "client_id": entry.client_id,
-            "redirect_uri": self._redirect_uri(entry),
-            "public_url": self._public_url,
+            "redirect_uri": self._redirect_uri(request, entry),
+            "public_url": self._origin(request),
         }
 
 

@@ -19,6 +19,7 @@ from gatekeeper.pages import sso, sso_flows
 from gatekeeper.pages.sso_services import SignInProvider
 from gatekeeper.providers.messages import MESSAGES
 from gatekeeper.providers.protocol import ProviderError
+from tests.pages.messages_table import DOCS, table
 from tests.pages.providers import FakeProvider, entry
 from tests.pages.support import ADA, ORIGIN, Browser, House, run, set_cookies
 
@@ -263,6 +264,25 @@ def test_a_head_request_uses_nothing_up() -> None:
         assert (await told.browser.get("/_gate/sso/nobody")).status_code == 404
 
     run(story)
+
+
+def test_the_way_back_leads_to_the_host_that_the_browser_is_at() -> None:
+    """Its cookies are for that one alone; a host that is not ours is never named."""
+
+    async def story() -> None:
+        for origins, expected in [
+            (("https://other.example.com", ORIGIN), ORIGIN),
+            (("https://other.example.com",), "https://other.example.com"),
+        ]:
+            told = Story(origins=origins)
+            await told.out()
+            assert told.provider.begun[0]["redirect_uri"] == f"{expected}{PLACE}/callback"
+
+    run(story)
+
+
+def test_the_documentation_explains_every_code_with_the_words_of_the_log() -> None:
+    assert DOCS.read_text(encoding="utf-8").endswith(table()), "python -m tests.pages.messages_table"
 
 
 MARKUP = '<script>alert("x")</script>'
