@@ -33,3 +33,7 @@ class PasswordProof:
         except (BadSignature, ValueError):
             return False
         return hmac.compare_digest(key, session.hex()) and age < LIFETIME
+
+    def recent(self, at: float) -> bool:
+        """Whether what was proved at `at` (seconds since the epoch) still counts as just now."""
+        return self._clock() - at < LIFETIME

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gatekeeper.accounts.errors import InvalidCode, InvalidCredentials
 from gatekeeper.core.session import Session
-from gatekeeper.core.steps import Step
+from gatekeeper.core.steps import FEDERATED, Step
 from gatekeeper.pages.browser_memory import BrowserMemory
 from gatekeeper.pages.flow import SignInFlow, source_of
 from gatekeeper.pages.form_errors import WRONG_CODE, WRONG_PASSWORD, Errors
@@ -68,7 +68,7 @@ class TwoFactorSetupPage:
         session = await self._enter(request, target)
         if isinstance(session, Response):
             return session
-        return await self._page(request, session, target, {}, proved=not session.complete)
+        return await self._page(request, session, target, {}, proved=self._proved(session))
 
     async def submit(self, request: Request) -> Response:
         """Check the first code; then the recovery codes, under a new session id."""
@@ -77,7 +77,7 @@ class TwoFactorSetupPage:
         session = await self._enter(request, target)
         if isinstance(session, Response):
             return session
-        proved = not session.complete or self._proof.holds(posted.field("proof"), session.record.key)
+        proved = self._proved(session, posted.field("proof"))
         if posted.problem:
             return await self._page(
                 request, session, target, {}, proved=proved, problem=posted.problem, status=403
@@ -131,6 +131,15 @@ class TwoFactorSetupPage:
             return session
         return see_other(self._account) if session.user.second_factor or not self._offered else session
 
+    def _proved(self, session: Session, proof: str = "") -> bool:
+        """Whether the person was there just now. A provider's word counts as long as a password does: whoever
+        signs in there may have no password here.
+        """
+        record = session.record
+        if not session.complete or self._proof.holds(proof, record.key):
+            return True
+        return _federated(session) and self._proof.recent(record.first_factor_at)
+
     async def _prove_password(self, request: Request, session: Session, posted: Posted) -> None:
         await self._sign_in.password(
             session.user.login,
@@ -167,10 +176,15 @@ class TwoFactorSetupPage:
             next=target,
             **shown,
             voluntary=session.complete,
+            federated=_federated(session),
             back=self._account,
             errors=errors,
             problem=problem,
         )
+
+
+def _federated(session: Session) -> bool:
+    return FEDERATED in session.record.methods.split()
 
 
 def recovery_codes_page(pages: Pages, request: Request, codes: Sequence[str], target: str) -> Response:

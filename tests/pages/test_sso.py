@@ -21,7 +21,7 @@ from gatekeeper.providers.messages import MESSAGES
 from gatekeeper.providers.protocol import ProviderError
 from tests.pages.messages_table import DOCS, table
 from tests.pages.providers import FakeProvider, entry
-from tests.pages.support import ADA, ORIGIN, Browser, House, run, set_cookies
+from tests.pages.support import ADA, ORIGIN, Browser, House, hidden, run, set_cookies
 
 PLACE = "/_gate/sso/microsoft"
 
@@ -471,6 +471,27 @@ def test_our_second_factor_is_asked_unless_the_providers_counts() -> None:
         (whole,) = told.house.sessions.live.values()
         assert whole.record.methods == "fed idp:microsoft mfa"
         assert whole.record.second_factor_at == told.house.clock.now
+
+    run(story)
+
+
+def test_whoever_has_no_password_here_sets_a_second_factor_up_right_after_signing_in() -> None:
+    async def story() -> None:
+        told = Story(policy=StepPolicy(two_factor="optional"))
+        await told.back(await told.out())
+        page = await told.browser.get("/_gate/2fa/setup?next=/orders")
+        assert "JBSW Y3DP" in page.text and 'type="password"' not in page.text
+        told.house.clock.now += 600
+        late = await told.browser.get("/_gate/2fa/setup?next=/orders")
+        assert "sign in again" in late.text and 'type="password"' not in late.text
+        assert "JBSW" not in late.text
+        sent = {"csrf": hidden(late, "csrf"), "code": "123456", "next": "/orders"}
+        refused = await told.browser.post("/_gate/2fa/setup", sent)
+        assert refused.status_code == 403 and not told.house.accounts.by_id[ADA.id].second_factor
+        again = await told.browser.post(
+            "/_gate/logout", {"csrf": hidden(late, "csrf"), "then": "login", "next": hidden(late, "next")}
+        )
+        assert again.headers["location"] == "/_gate/login?next=/orders"
 
     run(story)
 
