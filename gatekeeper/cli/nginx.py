@@ -74,6 +74,11 @@ def render(settings: Settings, mode: Mode, application: str | None = None) -> st
         raise ValueError(
             "tls: behind nginx, which ends TLS, let Gatekeeper listen without it on this machine"
         )
+    if len(settings.applications) > 1 or len(settings.hosts) > 1:
+        raise ValueError(
+            "upstream: several applications or hosts do not fit into one printed site; write a server for "
+            "each host and a location for each path from the files in deploy/nginx (docs/applications.md)"
+        )
     site = _read(f"sites/{_SITES[mode]}.conf")
     files: dict[str, Callable[[str], str]] = {}
     if mode != "hand-over":

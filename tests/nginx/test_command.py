@@ -180,3 +180,14 @@ def test_the_command(tmp_path: Path) -> None:
     assert "trusted_proxies" in found.stderr
     failed = CliRunner().invoke(main, ["nginx", "--config", str(config)])
     assert failed.exit_code == 1 and "--application" in failed.stderr
+
+
+def test_several_applications_are_not_printed_as_if_they_were_one() -> None:
+    several = [
+        {"name": "a", "url": "http://127.0.0.1:1"},
+        {"name": "b", "at": "/b", "url": "http://127.0.0.1:2"},
+    ]
+    elsewhere = {"url": "http://127.0.0.1:1", "at": "wiki.example.com"}
+    for upstream in (several, elsewhere):
+        with pytest.raises(ValueError, match="do not fit into one printed site"):
+            render(settings(upstream=upstream), "hand-over")
