@@ -347,9 +347,7 @@ def _kept(*places: bytes) -> Callable[[Stage], None]:
         here = stage.origin.partition("://")[2]
         names = ["customer", "article", "a name that is rather long, for a field of a form"]
         stage.house.kept_forms.forms = [
-            Summary("k" * 43, here, place, b"", names, 100, 1_800_000_000.0)
-            for place in places
-            for place in places
+            Summary("k" * 43, here, place, b"", names, 100, 1_800_000_000.0) for place in places
         ]
         _signed_in("/_gate/kept")(stage)
 
