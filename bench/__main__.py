@@ -194,12 +194,17 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help="write the table into docs/performance.md")
     parser.add_argument("--behind", action="store_true", help="only: nginx that asks Gatekeeper")
     parser.add_argument("--timing", action="store_true", help="only: do answers' times tell accounts?")
+    parser.add_argument("--mixed", action="store_true", help="only: pages while others sign in")
     parser.add_argument("--number", type=int, default=300, help="for --timing: accounts of each kind")
     options = parser.parse_args()
     if options.timing:
         from bench.timing import main as timing
 
         return timing(["--number", str(options.number)])
+    if options.mixed:
+        from bench.mixed import main as mixed
+
+        return mixed([])
     missing = [name for name in ("nginx", "haproxy", "wrk", "taskset") if shutil.which(name) is None]
     if missing:
         print(f"./run bench needs {', '.join(missing)} (Debian packages of these names)", file=sys.stderr)

@@ -75,7 +75,13 @@ def family(pid: int) -> tuple[int, ...]:
 
 @contextlib.contextmanager
 def running(
-    name: str, command: Sequence[str], port: int, *, core: int, workers: bool = False, cwd: Path | None = None
+    name: str,
+    command: Sequence[str],
+    port: int,
+    *,
+    core: int | str,
+    workers: bool = False,
+    cwd: Path | None = None,
 ) -> Iterator[Server]:
     """Start `command`, wait until `port` answers, stop it by its pid afterwards.
 

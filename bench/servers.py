@@ -136,7 +136,13 @@ def haproxy(folder: Path, files_port: int, echo_port: int) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def gatekeeper(
-    folder: Path, name: str, upstream: int, *, auth: bool = False, public: int | None = None
+    folder: Path,
+    name: str,
+    upstream: int,
+    *,
+    auth: bool = False,
+    public: int | None = None,
+    pinned: bool = True,
 ) -> Iterator[tuple[Server, str]]:
     """`gatekeeper serve` as an operator runs it, and the Cookie header of somebody signed in.
 
@@ -166,7 +172,8 @@ def gatekeeper(
     )
     module = ["bench.auth_app", str(config)] if auth else ["gatekeeper", "serve", "--config", str(config)]
     command = [sys.executable, "-m", *module]
-    with running("Gatekeeper", command, port, core=cores()[0], cwd=ROOT) as server:
+    core = cores()[0] if pinned else ",".join(map(str, cores()))
+    with running("Gatekeeper", command, port, core=core, workers=not auth, cwd=ROOT) as server:
         yield server, sign_in(port, public=public)
 
 

@@ -60,6 +60,8 @@ class EventKind(StrEnum):
     SIGNING_KEY_MADE = "signing_key.made"
     """For assertions, when the one before nears its end or an operator asked."""
     SECRET_ROTATED = "secret.rotated"  # noqa: S105 - a name, not a secret
+    DATABASE_RESTORED = "database.restored"
+    """A backup took the database's place; every session in it was ended."""
     FORM_REFUSED = "form.refused"
     """A form came without its CSRF token or from another site."""
     FORM_KEPT = "form.kept"

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from uvicorn.protocols.utils import ClientDisconnected
+
 from gatekeeper import __version__
 from gatekeeper.assertions.endpoint import make_key_set
 from gatekeeper.build.applications import NOTHING, Behind, make_applications, not_shown
@@ -63,7 +65,8 @@ def make_ready(services: Services, clock: Clock) -> dict[str, Check]:
 
 
 def _count_error(metrics: Metrics, request_id: str, error: BaseException) -> None:
-    metrics.failed(error)
+    if not isinstance(error, ClientDisconnected):
+        metrics.failed(error)
     report_error(request_id, error)
 
 

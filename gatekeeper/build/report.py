@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import structlog
+from uvicorn.protocols.utils import ClientDisconnected
 
 from gatekeeper.core.errors import Undecidable
 from gatekeeper.telemetry.outages import OutageLines
@@ -18,6 +19,8 @@ def report_error(request_id: str, error: BaseException) -> None:
     if isinstance(error, Undecidable):
         _outages.report(request_id, error)
         return
+    if isinstance(error, ClientDisconnected):
+        return  # whoever asked is gone: nobody is waiting, and nothing of ours is wrong
     log.error("internal server error", request_id=request_id, exc_info=error)
 
 

@@ -13,6 +13,8 @@ _COMMANDS = {
     "serve": "gatekeeper.cli.serve:serve",
     "check": "gatekeeper.cli.config:check",
     "reload": "gatekeeper.cli.reload:reload",
+    "backup": "gatekeeper.cli.backup:backup",
+    "restore": "gatekeeper.cli.backup:restore",
     "doctor": "gatekeeper.cli.doctor:doctor",
     "schema": "gatekeeper.cli.config:schema",
     "explain": "gatekeeper.cli.explain:explain",
