@@ -13,6 +13,7 @@ from gatekeeper.build.mail import make_sender
 from gatekeeper.build.metrics import make_sampler
 from gatekeeper.build.report import task_failed
 from gatekeeper.build.services import Services
+from gatekeeper.build.sessions import close_session_store
 from gatekeeper.core.clock import Clock, SteadyClock
 from gatekeeper.core.errors import GatekeeperError
 from gatekeeper.core.protocols import ASGIApp, Receive, Scope, Send
@@ -77,6 +78,7 @@ class Gatekeeper:
             stack.callback(services.hasher.close)
             await services.db.open()
             stack.push_async_callback(services.db.close)
+            stack.push_async_callback(close_session_store, services.session_store)
             if services.signing_keys is not None:
                 await services.signing_keys.refresh()
             await stack.enter_async_context(services.sessions)

@@ -24,6 +24,7 @@ from gatekeeper.build.mail import make_links, make_outbox
 from gatekeeper.build.passwords import PasswordServices, make_step_policy
 from gatekeeper.build.report import task_failed
 from gatekeeper.build.second_factor import make_second_factors
+from gatekeeper.build.sessions import make_session_store
 from gatekeeper.build.values import (
     make_identity_names,
     make_rate_limits,
@@ -32,10 +33,10 @@ from gatekeeper.build.values import (
 )
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.identity import header_maker
+from gatekeeper.core.protocols import SessionStore
 from gatekeeper.core.secretbox import SecretBox
 from gatekeeper.sessions.channels import make_invalidations
 from gatekeeper.sessions.manager import SessionManager
-from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.settings import Settings
 from gatekeeper.storage.engine import Database
 from gatekeeper.telemetry.metrics import CountingEmit, Metrics
@@ -101,7 +102,8 @@ class Services:
             clock=clock,
         )
         self.admin_link = AdministratorLink(self.db, self.users, self.audit, clock)
-        self.sessions = make_sessions(settings, self.db, self.users, clock)
+        self.session_store = make_session_store(settings, self.db)
+        self.sessions = make_sessions(settings, self.db, self.session_store, self.users, clock)
         self.kept_forms = make_kept_forms(settings, self.db, self.audit, self.sessions, clock)
         self.signing_keys: SigningKeys | None = None
         """None when applications get no assertions."""
@@ -128,10 +130,12 @@ def make_kept_forms(
     )
 
 
-def make_sessions(settings: Settings, db: Database, users: Users, clock: Clock) -> SessionManager:
+def make_sessions(
+    settings: Settings, db: Database, store: SessionStore, users: Users, clock: Clock
+) -> SessionManager:
     """The sessions, to be opened before the first request."""
     return SessionManager(
-        SqlSessionStore(db),
+        store,
         users,
         secrets=make_secrets(settings),
         timeouts=make_timeouts(settings),

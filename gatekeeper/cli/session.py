@@ -15,6 +15,7 @@ from gatekeeper.accounts.steps import make_next_step
 from gatekeeper.audit.events import EventKind
 from gatekeeper.audit.log import AuditLog
 from gatekeeper.build.passwords import make_step_policy
+from gatekeeper.build.sessions import close_session_store, make_session_store
 from gatekeeper.build.values import make_timeouts
 from gatekeeper.cli.common import (
     audit_log,
@@ -26,9 +27,9 @@ from gatekeeper.cli.common import (
     when,
     with_database,
 )
+from gatekeeper.core.protocols import SessionStore
 from gatekeeper.core.session import EndReason, SessionRecord, Timeouts, UserRecord, ended
 from gatekeeper.core.users import login_key
-from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.settings import Settings
 from gatekeeper.storage.engine import Database
 
@@ -39,7 +40,7 @@ SHORTEST_PREFIX = 6
 
 class _Tools(NamedTuple):
     db: Database
-    store: SqlSessionStore
+    store: SessionStore
     audit: AuditLog
     timeouts: Timeouts
     next_step: Callable[[SessionRecord, UserRecord], str]
@@ -106,9 +107,12 @@ def revoke(login: str | None, prefix: str | None, everybody: bool, config: Path,
 def _run(config: Path, work: Callable[[_Tools], Coroutine[Any, Any, T]]) -> T:
     async def with_tools(settings: Settings, db: Database) -> T:
         next_step = make_next_step(make_step_policy(settings))
-        return await work(
-            _Tools(db, SqlSessionStore(db), audit_log(db, time.time), make_timeouts(settings), next_step)
-        )
+        store = make_session_store(settings, db)
+        tools = _Tools(db, store, audit_log(db, time.time), make_timeouts(settings), next_step)
+        try:
+            return await work(tools)
+        finally:
+            await close_session_store(store)
 
     return with_database(config, with_tools)
 

@@ -14,7 +14,7 @@ from gatekeeper.core.session import Cutoffs, Ended, EndReason, SessionRecord, Ti
 from gatekeeper.storage.engine import Database
 from gatekeeper.storage.locks import hold_owner, hold_sessions, hold_user
 from gatekeeper.storage.revocations import REVOCABLE, Revocation, announce, revoke_user
-from gatekeeper.storage.tables import revocations, sessions
+from gatekeeper.storage.tables import revocations, session_marks, sessions
 
 T = TypeVar("T")
 
@@ -228,6 +228,9 @@ class SqlSessionStore:
             old = sa.select(revocations.c.seq).where(revocations.c.at < ended_before)
             old = old.with_for_update(skip_locked=True)
             await conn.execute(sa.delete(revocations).where(revocations.c.seq.in_(old)))
+            marks = sa.select(session_marks.c.key).with_for_update(skip_locked=True)
+            marks = marks.where(session_marks.c.at < min(over.created, over.remembered_created))
+            await conn.execute(sa.delete(session_marks).where(session_marks.c.key.in_(marks)))
         return count
 
     async def _in_batches(self, condition: Any, statement: Any) -> int:

@@ -246,6 +246,30 @@ def check_postgresql(text: str) -> str:
     return text
 
 
+def check_store(text: str) -> str:
+    """`redis://host:port/db`, `rediss://…` or `redis+sentinel://host:port,…/service`; else `ValueError`."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("redis", "rediss", "redis+sentinel") or not parts.netloc or parts.fragment:
+        raise ValueError(
+            "must be redis://host:port/db, rediss://host:port/db or "
+            "redis+sentinel://host:port,host:port/service"
+        )
+    if "@" in parts.netloc and (parts.scheme == "redis+sentinel" or ":" in parts.netloc.rpartition("@")[0]):
+        raise ValueError("has a password in it: put it into store_password_file")
+    name = parts.path.strip("/")
+    if parts.scheme == "redis+sentinel":
+        places, options = parts.netloc.split(","), parse_qs(parts.query, keep_blank_values=True)
+        if not name or "/" in name or set(options) - {"db"} or not options.get("db", ["0"])[0].isdigit():
+            raise ValueError("must end with the name of the service, and perhaps ?db=0")
+    else:
+        places = [parts.netloc.rpartition("@")[2]]
+        if parts.query or (name and not name.isdigit()):
+            raise ValueError("must end with the number of a database, such as /0, and nothing after it")
+    for place in places:
+        parse_host_port(place)
+    return text
+
+
 def parse_database(text: str) -> str:
     """The path in `sqlite:///path` (with or without `+aiosqlite`); `ValueError` says what is wrong."""
     for start in ("sqlite:///", "sqlite+aiosqlite:///"):

@@ -24,11 +24,13 @@ from gatekeeper.settings.secrets import (
     read_secret_file,
     weakness,
 )
+from gatekeeper.settings.session import SessionSettings
 from gatekeeper.settings.validation import locate, validate
 
 _SECRETS: tuple[Loc, ...] = (
     ("secret",),
     ("database_password",),
+    ("session", "store_password"),
     ("mail", "smtp", "password"),
     ("microsoft", "client_secret"),
 )
@@ -123,6 +125,7 @@ def _finish(
     mail = _mail(settings, late)
     microsoft, oidc = _providers(settings, late)
     password = _database_password(settings, late)
+    session = _with_store_password(settings, late)
     found = _secrets(settings, late, create=create and not late)
     if late:
         raise SettingsError(locate(document, loc, message) for loc, message in late.items())
@@ -134,6 +137,7 @@ def _finish(
             "microsoft": microsoft,
             "oidc": oidc,
             "database_password": password,
+            "session": session,
             "database_password_file": None,
         }
     )
@@ -174,6 +178,18 @@ def _database_password(settings: Settings, problems: dict[Loc, str]) -> SecretSt
     except ValueError as error:
         problems["database_password_file",] = str(error)
         return None
+
+
+def _with_store_password(settings: Settings, problems: dict[Loc, str]) -> SessionSettings:
+    session = settings.session
+    if session.store_password_file is None:
+        return session
+    try:
+        password = SecretStr(read_line(session.store_password_file))
+    except ValueError as error:
+        problems["session", "store_password_file"] = str(error)
+        return session
+    return session.model_copy(update={"store_password": password, "store_password_file": None})
 
 
 def _secrets(settings: Settings, problems: dict[Loc, str], *, create: bool) -> list[str]:

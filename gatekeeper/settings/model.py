@@ -198,7 +198,7 @@ class Settings(Section):
     @property
     def shared(self) -> bool:
         """Whether other nodes may work with the same accounts or sessions."""
-        return is_server(self.database)
+        return is_server(self.database) or bool(self.session.store)
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:

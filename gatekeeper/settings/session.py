@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, StrictBool, model_validator
+from pydantic import AfterValidator, SecretStr, StrictBool, model_validator
 
-from gatekeeper.settings.addresses import parse_host
-from gatekeeper.settings.base import Misfit, OneOrMany, Section
+from gatekeeper.settings.addresses import check_store, parse_host
+from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
 from gatekeeper.settings.names import check_cookie_name
 from gatekeeper.settings.rules import Glob
 from gatekeeper.settings.units import duration, size
@@ -25,6 +25,16 @@ def _check_domain(text: str) -> str:
 
 class SessionSettings(Section):
     """How long a sign-in lasts. ASVS 5.0 V7.3."""
+
+    store: Annotated[str, AfterValidator(lambda text: check_store(text) if text else text)] = ""
+    """Where sessions are: `redis://host:port/db`, `rediss://…` with TLS, or
+    `redis+sentinel://host:port,host:port/service?db=0`. Left out: in the database."""
+
+    store_password: SecretStr | None = None
+    """The password of Redis. The file that holds it must be readable by Gatekeeper alone."""
+
+    store_password_file: FilePath | None = None
+    """A file with the password, instead of `store_password`."""
 
     idle_timeout: Annotated[float, duration("1s", "365d")] = 900.0
     """A session ends after this long without activity."""
@@ -58,6 +68,15 @@ class SessionSettings(Section):
 
     keep_forms_max: Annotated[int, size("1KB", "100MB")] = 10_000_000
     """The largest form that is kept."""
+
+    @model_validator(mode="after")
+    def _password_of_a_store(self) -> SessionSettings:
+        for key in ("store_password", "store_password_file"):
+            if getattr(self, key) is not None and not self.store:
+                raise Misfit((key,), "is given, but sessions are in the database: there is no store")
+        if self.store_password is not None and self.store_password_file is not None:
+            raise Misfit(("store_password_file",), "is given as well as store_password: keep one of the two")
+        return self
 
     @model_validator(mode="after")
     def _within_the_longest(self) -> SessionSettings:

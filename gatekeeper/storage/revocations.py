@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatekeeper.core.session import EndReason
-from gatekeeper.storage.locks import hold_sessions, one_writer
-from gatekeeper.storage.tables import revocations, sessions, users
+from gatekeeper.storage.locks import hold_sessions, insert, one_writer
+from gatekeeper.storage.tables import revocations, session_marks, sessions, users
 
 _BY_TIME = tuple(
     reason.value
@@ -82,6 +82,15 @@ async def user_changed(conn: AsyncConnection, user_id: int, now: float) -> None:
     await announce(conn, now, [Revocation(None, user_id)])
 
 
+async def _mark_kept(conn: AsyncConnection, user_id: int, kept: list[bytes], now: float) -> None:
+    """Sessions may be in another store, which learns here that these go on under the new epoch."""
+    epoch = await conn.scalar(sa.select(users.c.session_epoch).where(users.c.id == user_id))
+    for key in kept:
+        mark = insert(conn, session_marks).values(key=key, epoch=epoch or 0, at=now)
+        changed = {"epoch": epoch or 0, "at": now}
+        await conn.execute(mark.on_conflict_do_update(index_elements=[session_marks.c.key], set_=changed))
+
+
 async def revoke_user(
     conn: AsyncConnection,
     user_id: int,
@@ -107,6 +116,7 @@ async def revoke_user(
             .where(sessions.c.user_id == user_id, sessions.c.key.in_(kept))
             .values(epoch=epoch)
         )
+        await _mark_kept(conn, user_id, kept, now)
     mine = [sessions.c.user_id == user_id, sessions.c.key.not_in(kept)]
     alive = await conn.scalar(
         sa.select(sa.func.count())

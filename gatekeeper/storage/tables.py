@@ -158,6 +158,15 @@ revocations = sa.Table(
     sqlite_autoincrement=True,
 )
 
+session_marks = sa.Table(  # what a session store that may forget must not forget
+    "session_marks",
+    metadata,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),  # of any id that the session has had
+    sa.Column("epoch", sa.Integer, nullable=False),  # it was kept when the user's others ended
+    sa.Column("ended_reason", sa.Text),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+)
+
 tokens = sa.Table(
     "tokens",
     metadata,

@@ -8,18 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import SessionStore
 from gatekeeper.core.session import Cutoffs, EndReason, cutoffs
+from gatekeeper.sessions.redis_store import RedisSessionStore
 from gatekeeper.sessions.sql import SqlSessionStore
 from tests.servers.databases import choose_postgresql
+from tests.servers.redis import PASSWORD, redis_server
 from tests.sessions.support import START, TIMEOUTS, World, record
 
 NOTHING = Cutoffs(0.0, 0.0, 0.0, 0.0)
 DAY = 86_400.0
 Story = Callable[[SessionStore], Coroutine[Any, Any, None]]
 Run = Callable[[Story], None]
+
+
+async def _on_redis(folder: Path, story: Story) -> None:
+    world = World(folder)
+    server = redis_server()
+    async with Redis(port=server.port, password=PASSWORD) as client:
+        try:
+            for login in ("pat", "kim"):
+                await world.add_user(login)
+            store = RedisSessionStore(client, await world.database(), TIMEOUTS, prefix=f"{folder}:")
+            await story(store)
+        finally:
+            await world.close()
 
 
 async def _on_a_database(folder: Path, story: Story) -> None:
@@ -32,12 +48,17 @@ async def _on_a_database(folder: Path, story: Story) -> None:
         await world.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "redis and sqlite", "redis and postgresql"])
 def run(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("gatekeeper.sessions.sql.BATCH", 3)
-    if request.param == "postgresql":
+    if "postgresql" in request.param:
         choose_postgresql(tmp_path)
-    return lambda story: asyncio.run(_on_a_database(tmp_path, story))
+    on = _on_redis if "redis" in request.param else _on_a_database
+    return lambda story: asyncio.run(on(tmp_path, story))
+
+
+of_rows = pytest.mark.parametrize("run", ["sqlite", "postgresql"], indirect=True)
+"""Redis forgets by itself what is over, and has no rows to look through."""
 
 
 def test_what_was_created_is_found_as_it_was(run: Run) -> None:
@@ -152,6 +173,7 @@ def test_ending_a_user_leaves_others_and_the_kept_session(run: Run) -> None:
     run(story)
 
 
+@of_rows
 def test_what_is_over_by_time_is_written_down_with_its_reason(run: Run) -> None:
     async def story(store: SessionStore) -> None:
         await store.create(record(1, at=START))
@@ -176,6 +198,7 @@ def test_what_is_over_by_time_is_written_down_with_its_reason(run: Run) -> None:
     run(story)
 
 
+@of_rows
 def test_open_and_closed_tabs_are_told_apart_when_ends_are_written_down(run: Run) -> None:
     async def story(store: SessionStore) -> None:
         made = [
@@ -233,6 +256,7 @@ def test_an_end_by_time_does_not_overtake_an_open_tab(run: Run) -> None:
     run(story)
 
 
+@of_rows
 def test_purging_forgets_what_is_over_and_nothing_else(run: Run) -> None:
     async def story(store: SessionStore) -> None:
         for number in range(5):
@@ -248,6 +272,7 @@ def test_purging_forgets_what_is_over_and_nothing_else(run: Run) -> None:
     run(story)
 
 
+@of_rows
 def test_remembered_sessions_know_neither_time_out(run: Run) -> None:
     async def story(store: SessionStore) -> None:
         await store.create(record(1, remembered=True))
@@ -259,6 +284,7 @@ def test_remembered_sessions_know_neither_time_out(run: Run) -> None:
     run(story)
 
 
+@of_rows
 def test_remembered_sessions_end_and_are_forgotten_by_times_of_their_own(run: Run) -> None:
     async def story(store: SessionStore) -> None:
         made = [

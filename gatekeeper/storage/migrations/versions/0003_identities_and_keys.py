@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     for column in ("tab_seen_at", "tab_closed_at"):
         op.add_column("sessions", sa.Column(column, sa.Float, nullable=False, server_default="0"))
+    _session_marks()
     op.create_table(
         "identities",
         sa.Column("provider", sa.Text, nullable=False),
@@ -54,6 +55,18 @@ def upgrade() -> None:
     op.create_index("ix_kept_forms_user_id", "kept_forms", ["user_id"])
     op.create_index("ix_kept_forms_browser", "kept_forms", ["browser"])
     op.create_index("ix_kept_forms_expires_at", "kept_forms", ["expires_at"])
+
+
+def _session_marks() -> None:
+    op.create_table(
+        "session_marks",
+        sa.Column("key", sa.LargeBinary(32), nullable=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
+        sa.Column("ended_reason", sa.Text),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_session_marks"),
+    )
+    op.create_index("ix_session_marks_at", "session_marks", ["at"])
 
 
 def _owner(table: str) -> sa.ForeignKeyConstraint:
