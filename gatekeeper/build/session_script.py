@@ -35,9 +35,11 @@ def make_session_script(app: ASGIApp, settings: Settings, application: UpstreamS
         script=src.partition("?")[0],
         endpoint=settings.prefix + "/session",
     )
+    corner = application.session_script
+    position = corner if isinstance(corner, str) else ""
     return SessionScript(
         app,
-        ScriptTag(src, settings.prefix, addresses),
+        ScriptTag(src, settings.prefix, addresses, position),
         on_left_out=_teller(application.label),
         on_error=task_failed,
     )

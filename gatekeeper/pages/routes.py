@@ -174,7 +174,6 @@ def _session_routes(services: PageServices, shared: Shared, sign_out: SignOutPag
         pages=shared.pages,
         csrf=shared.csrf,
         style=shared.static.session_style,
-        public_origins=services.public_origins,
         timeouts=services.timeouts,
         locale=services.locale,
         clock=services.clock,

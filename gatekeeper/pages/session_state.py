@@ -7,7 +7,6 @@ script runs in the application's own pages; what other origins send is refused. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -31,9 +30,6 @@ HEADER = "x-gatekeeper-session"
 REPORT_EVERY = 30.0
 """Seconds from one report of activity to the next, at least; a quarter of a shorter idle timeout."""
 
-LONGEST_AGO = 60.0
-"""Seconds: activity that is said to be older counts as this old."""
-
 _SURE = 5.0
 """Seconds: this much before a warning, the store is asked, because another process may know of activity."""
 
@@ -50,7 +46,6 @@ class SessionState:
         pages: Pages,
         csrf: Csrf,
         style: str,
-        public_origins: Sequence[str],
         timeouts: Timeouts,
         locale: Locale,
         clock: Clock,
@@ -61,7 +56,6 @@ class SessionState:
         self._sign_out = sign_out
         self._pages = pages
         self._csrf = csrf
-        self._origins = frozenset(public_origins)
         self._clock = clock
         self._prefix = prefix
         self._warn_before = warn_before(timeouts)
@@ -167,12 +161,10 @@ class SessionState:
         )
 
     def _ours(self, request: Request, *, beacon: bool = False) -> bool:
-        site = request.headers.get("sec-fetch-site")
-        origins = request.headers.getlist("origin")
-        if site not in (None, "same-origin") or not self._origins.issuperset(origins):
+        if not self._csrf.from_own_origin(request):
             return False
         if beacon:
-            return site is not None or origins != []
+            return "sec-fetch-site" in request.headers or "origin" in request.headers
         return HEADER in request.headers
 
     def _refused(self, request: Request) -> Response:
@@ -192,4 +184,4 @@ def _ago(request: Request) -> float:
         ago = float(request.query_params.get("ago", "0"))
     except ValueError:
         return 0.0
-    return min(ago, LONGEST_AGO) if ago > 0 else 0.0
+    return ago if ago > 0 else 0.0

@@ -76,9 +76,10 @@ class UpstreamSettings(Section):
     case_insensitive: StrictBool = False
     """Whether the application takes /Admin and /admin for the same path; rules then do too."""
 
-    session_script: StrictBool = False
+    session_script: StrictBool | Literal["top-right", "top-left", "bottom-right", "bottom-left"] = False
     """Put a script into the application's HTML pages: name and menu, warnings before a session ends, sign-out
-    in all tabs. Then only what people do counts as activity."""
+    in all tabs. Then only what people do counts as activity. A corner says where the menu is, true stands for
+    top-right; in pages written from right to left it is the mirrored one."""
 
     audience: Annotated[str, AfterValidator(check_audience)] = ""
     """Whom assertions for this application name as their reader (`aud`). Left out: its first address in a

@@ -45,9 +45,12 @@ class ScriptTag:
     """Its path and query."""
     prefix: str
     addresses: Addresses
+    position: str = ""
+    """The corner that the menu is in, "" for the script's own choice."""
 
     def element(self, nonce: str = "") -> bytes:
-        written = f' nonce="{html.escape(nonce)}"' if nonce else ""
+        written = f' data-position="{self.position}"' if self.position else ""
+        written += f' nonce="{html.escape(nonce)}"' if nonce else ""
         src, prefix = html.escape(self.src), html.escape(self.prefix)
         return f'<script src="{src}" defer data-prefix="{prefix}"{written}></script>'.encode("ascii")
 

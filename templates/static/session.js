@@ -118,7 +118,10 @@
     clock += jump + now - monotonic;
     monotonic = now;
     if (!page) return;
-    if (jump > 5e3 && state) anchor -= jump; // slept, and the monotonic clock with it
+    if (jump > 5e3) { // slept, and the monotonic clock with it: everything was so much longer ago
+      anchor -= jump;
+      if (deed !== undefined) deed -= jump;
+    }
     const quiet = now - Math.max(heard, asked) > (document.hidden ? LOOK_HIDDEN : LOOK) - 500;
     if (quiet || jump > 5e3 || now - before > 65e3) look();
     if (ended || shown === "other") return;
@@ -217,11 +220,11 @@
 
   function draw() {
     if (!host.isConnected) document.documentElement.append(host); // beside the body: some replace theirs
-    if (face.textContent) return;
+    host.dir = getComputedStyle(document.documentElement).direction;
+    if (frame.parentNode) return;
     const called = page.name || page.user, words = called.trim().split(/\s+/);
     host.lang = page.lang;
-    host.dir = getComputedStyle(document.documentElement).direction;
-    face.textContent = [words[0], words.length > 1 ? words.at(-1) : ""].map(word => [...word][0] ?? "").join("").toUpperCase();
+    face.dataset.as = [words[0], words.length > 1 ? words.at(-1) : ""].map(word => [...word][0] ?? "").join("").toUpperCase();
     name.textContent = called;
     me.setAttribute("aria-label", called);
     who.textContent = page.user;
@@ -234,11 +237,12 @@
   }
 
   function toggle(on, item) {
+    if (on) draw();
     menu.hidden = !on;
     me.setAttribute("aria-expanded", on);
     if (on) (item ?? account).focus();
   }
-  me.onclick = () => toggle(menu.hidden);
+  me.onclick = () => ended ? show("over") : toggle(menu.hidden);
   frame.onkeydown = event => {
     const open = !menu.hidden, at = items.indexOf(root.activeElement);
     const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? -1 : at - 1, Home: 0, End: -1 }[event.key];
@@ -277,8 +281,8 @@
     draw();
     toggle(false);
     shown = kind;
-    const { texts } = page, button = (label, onclick, main) =>
-      make("button", { type: "button", textContent: texts[label], onclick, autofocus: main, class: main ? "p" : "" });
+    const modal = kind !== "absolute" && kind !== "lost", { texts } = page, button = (label, onclick, main) =>
+      make("button", { type: "button", textContent: texts[label], onclick, autofocus: main && modal, class: main ? "p" : "" });
     const [before, after] = (kind === "over" ? texts[`over_${ended}`] ?? texts.over_other : texts[kind])
       .replace(kind === "other" ? /\{([01])\}/g : /^$/, (_, at) => values[at]).split("{0}");
     const text = make("p", { id: "text" }, before, ...(after === undefined ? [] : [count, after]));
@@ -297,7 +301,7 @@
       make("h2", { id: "title", textContent: texts[`${kind}_title`] }), text, ...more, row);
     dialog.oncancel = event => { event.preventDefault(); escape(); };
     root.append(dialog);
-    if (kind === "absolute" || kind === "lost") {
+    if (!modal) {
       // Somebody may be typing: it is said, and takes the focus from nobody.
       dialog.setAttribute("role", "dialog");
       dialog.setAttribute("open", "");

@@ -123,7 +123,7 @@ def _serve_datasette(folder: Path) -> Iterator[int]:
         rows = [(f"Customer {n}", "open" if n % 2 else "shipped") for n in range(250)]
         db.executemany("insert into orders (customer, status) values (?, ?)", rows)
         db.commit()
-    with _program(folder, "datasette", "serve", "shop.db", "--host", "127.0.0.1", "--port", "{port}") as port:
+    with program(folder, "datasette", "serve", "shop.db", "--host", "127.0.0.1", "--port", "{port}") as port:
         yield port
 
 
@@ -186,7 +186,7 @@ def _(mo, name):
 def _serve_marimo(folder: Path) -> Iterator[int]:
     (folder / "notebook.py").write_text(_NOTEBOOK)
     options = ("--host", "127.0.0.1", "--port", "{port}", "--headless", "--no-token")
-    with _program(folder, "marimo", "run", "notebook.py", *options) as port:
+    with program(folder, "marimo", "run", "notebook.py", *options) as port:
         yield port
 
 
@@ -213,15 +213,15 @@ ALL = (SAMPLE, DATASETTE, MARIMO)
 
 
 @contextlib.contextmanager
-def _program(folder: Path, name: str, *arguments: str) -> Iterator[int]:
+def program(folder: Path, name: str, *arguments: str) -> Iterator[int]:
     """Run a program of `.venv-apps` in `folder` while the block runs; `{port}` becomes a free port."""
-    program = THIRD_PARTY / name
-    assert program.exists(), f"{program} is missing: ./run test installs it"
+    executable = THIRD_PARTY / name
+    assert executable.exists(), f"{executable} is missing: ./run test installs it"
     port = _free_port()
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [program, *(argument.format(port=port) for argument in arguments)],
+            [executable, *(argument.format(port=port) for argument in arguments)],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

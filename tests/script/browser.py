@@ -100,11 +100,18 @@ class Browser:
 
 
 @contextlib.contextmanager
-def signed_in(folder: Path, *, remembered: bool = False, **settings: Any) -> Iterator[Browser]:
-    """Pat's browser, signed in to a Gatekeeper in front of the sample application."""
+def signed_in(
+    folder: Path,
+    *,
+    remembered: bool = False,
+    port: int | None = None,
+    script: bool | str = True,
+    **settings: Any,
+) -> Iterator[Browser]:
+    """Pat's browser, signed in to a Gatekeeper in front of the sample application, or of `port`."""
     clock = MovableClock()
-    with serving(make_sample()) as port:
-        upstream = {"url": f"http://127.0.0.1:{port}", "session_script": True}
+    with contextlib.nullcontext(port) if port is not None else serving(make_sample()) as port:
+        upstream = {"url": f"http://127.0.0.1:{port}", "session_script": script}
         with whole(folder, upstream, clock=clock, **settings) as gate:
             user_id = gate.add_user("pat")
             yield Browser(gate, cookie_of(gate, user_id, remembered=remembered), clock, user_id)
