@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gatekeeper.core.context import Facts
 from gatekeeper.core.policy import ANY_TIME, Allow, Decision, Outcome, Policy, Rule, decide
 from gatekeeper.core.session import HeaderList, Session
+from gatekeeper.core.steps import UNKNOWN_TIME
 
 
 class RuleVerdict(NamedTuple):
@@ -117,6 +118,8 @@ def _sentence(policy: Policy, decision: Decision, session: Session | None, now: 
         person = f"signed in as {session.user.login}"
         at = session.record.second_factor_at
         proof = f"proved a second factor {now - at:.0f} s ago" if at > 0.0 else "proved no second factor"
+        if at == UNKNOWN_TIME:
+            proof = "proved a second factor elsewhere, nobody knows when"
         if not session.user.second_factor:
             proof += " and has none set up: they are led to setting one up"
     texts = {

@@ -17,6 +17,8 @@ FEDERATED = "fed"
 PROVIDERS_FACTOR = "mfa"
 """In `SessionRecord.methods` (RFC 8176): the identity provider proved the second factor, too, and the
 configuration says that this counts."""
+UNKNOWN_TIME = 1.0
+"""In `SessionRecord.second_factor_at`: proved, and nobody said when; older than any rule allows."""
 TRUSTED = "trusted"
 """In `SessionRecord.methods`: this browser is trusted instead of a code. No second factor was proved."""
 PASSWORD_SKIPPED = "new_password"  # noqa: S105 - the name of a step

@@ -46,7 +46,7 @@ class Sessions(Protocol):
         remembered: bool,
         client: str,
         user_agent: str,
-        second_factor: bool = False,
+        second_factor_at: float = 0.0,
     ) -> tuple[Session, str]: ...
 
     async def step_up(

@@ -39,7 +39,7 @@ class BrowserSession:
         *,
         methods: str,
         remembered: bool = False,
-        second_factor: bool = False,
+        second_factor_at: float = 0.0,
     ) -> Held:
         """A new session with a new id; the one that the browser held before is over. ASVS 5.0 V7.2.4.
 
@@ -55,7 +55,7 @@ class BrowserSession:
             remembered=remembered and self._remember_max is not None,
             client=client_of(request),
             user_agent=user_agent_of(request),
-            second_factor=second_factor,
+            second_factor_at=second_factor_at,
         )
         return Held(session, value)
 

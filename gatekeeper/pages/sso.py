@@ -20,7 +20,7 @@ from gatekeeper.accounts.federation import FederationRefused
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.origins import origin_of
 from gatekeeper.core.session import UserRecord
-from gatekeeper.core.steps import FEDERATED, PROVIDERS_FACTOR, TRUSTED
+from gatekeeper.core.steps import FEDERATED, PROVIDERS_FACTOR, TRUSTED, UNKNOWN_TIME
 from gatekeeper.pages.browser_memory import BrowserMemory
 from gatekeeper.pages.flow import SignInFlow
 from gatekeeper.pages.form_guard import client_of
@@ -181,7 +181,9 @@ class SsoPages:
             request_id=context_of(request).request_id,
         )
         methods = await self._methods(claims, user, device)
-        held = await self._holder.begin(request, user, methods=methods, second_factor=claims.second_factor)
+        # Its own time, not that of our asking: with a session there, nobody was asked for anything just now.
+        proved_at = (claims.authenticated_at or UNKNOWN_TIME) if claims.second_factor else 0.0
+        held = await self._holder.begin(request, user, methods=methods, second_factor_at=proved_at)
         response = await self._flow.go_on(request, held, flow.target)
         self._cookies.finish(request, response, flow)
         return response

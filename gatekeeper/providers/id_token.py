@@ -114,6 +114,14 @@ def check_claims(
         raise refuse("the ID token does not say whom it is about (sub)")
 
 
+def authenticated_at(claims: Mapping[str, Any]) -> float:
+    """`auth_time` in seconds since the epoch; 0.0 for none that can be used. OpenID Connect Core 2."""
+    value: object = claims.get("auth_time")
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _FAR:
+        return float(value)
+    return 0.0
+
+
 def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
     audience = claims.get("aud")
     audiences = [audience] if isinstance(audience, str) else audience

@@ -21,7 +21,14 @@ from gatekeeper.providers.codes import failure_of
 from gatekeeper.providers.discovery import Discovery, Metadata
 from gatekeeper.providers.fetch import Fetcher, within
 from gatekeeper.providers.graph import member_of
-from gatekeeper.providers.id_token import Expected, check_claims, read_header, refuse, verify_signature
+from gatekeeper.providers.id_token import (
+    Expected,
+    authenticated_at,
+    check_claims,
+    read_header,
+    refuse,
+    verify_signature,
+)
 from gatekeeper.providers.keys import Keys
 from gatekeeper.providers.msal_wire import Wire
 from gatekeeper.providers.pkce import challenge
@@ -254,6 +261,7 @@ class Microsoft:
             second_factor=not config.second_factor.isdisjoint(
                 texts(claims.get("amr")) | texts(claims.get("acr")) | texts(claims.get("acrs"))
             ),
+            authenticated_at=authenticated_at(claims),
         )
 
     async def _groups(self, claims: dict[str, Any], access_token: str) -> frozenset[str]:

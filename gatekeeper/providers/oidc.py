@@ -13,7 +13,14 @@ from gatekeeper.core.clock import Clock
 from gatekeeper.providers.codes import failure_of
 from gatekeeper.providers.discovery import Discovery, Metadata
 from gatekeeper.providers.fetch import Answer, Fetcher, within
-from gatekeeper.providers.id_token import Expected, check_claims, read_header, refuse, verify_signature
+from gatekeeper.providers.id_token import (
+    Expected,
+    authenticated_at,
+    check_claims,
+    read_header,
+    refuse,
+    verify_signature,
+)
 from gatekeeper.providers.keys import Keys
 from gatekeeper.providers.pkce import challenge
 from gatekeeper.providers.protocol import Claims, ProviderError
@@ -181,6 +188,7 @@ class Oidc:
             roles=roles_of(config.roles, groups, frozenset()),
             second_factor=bool(config.second_factor)
             and not config.second_factor.isdisjoint(texts(claims.get("amr")) | texts(claims.get("acr"))),
+            authenticated_at=authenticated_at(claims),
         )
 
 

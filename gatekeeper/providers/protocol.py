@@ -22,6 +22,9 @@ class Claims(NamedTuple):
     """Ours, by the configured mapping; empty when none is configured."""
     second_factor: bool = False
     """The provider says that it asked for one, and the configuration says that this counts."""
+    authenticated_at: float = 0.0
+    """When the provider last asked the person for anything (`auth_time`), in seconds since the epoch. 0.0
+    when it does not say: who is signed in there comes back at once, with a proof that may be days old."""
     groups_complete: bool = True
     """False when the provider did not say all groups; `roles` is then not to be taken for everything."""
 

@@ -240,13 +240,13 @@ class SessionManager:
         remembered: bool,
         client: str,
         user_agent: str,
-        second_factor: bool = False,
+        second_factor_at: float = 0.0,
     ) -> tuple[Session, str]:
         """Start a session after the first factor was proved: the session and the cookie's value.
 
         `methods` are RFC 8176 names. `remembered` counts only where sessions are remembered at all
-        (`Timeouts.remember`). Raises SessionOver when the account is gone or disabled, and
-        StoreUnavailable.
+        (`Timeouts.remember`). `second_factor_at` is when a second one was proved, too (epoch seconds); 0.0
+        for none. Raises SessionOver when the account is gone or disabled, and StoreUnavailable.
         """
         generation = self._cache.generation
         user = await self._users.get(user_id)
@@ -263,7 +263,7 @@ class SessionManager:
             remembered=remembered and self._timeouts.remember > 0.0,
             methods=methods,
             first_factor_at=now,
-            second_factor_at=now if second_factor else 0.0,
+            second_factor_at=min(second_factor_at, now),
             client=client[:_LONGEST_CLIENT],
             user_agent=user_agent[:_LONGEST_USER_AGENT],
         )

@@ -141,7 +141,7 @@ class FakeSessions:
         remembered: bool,
         client: str,
         user_agent: str,
-        second_factor: bool = False,
+        second_factor_at: float = 0.0,
     ) -> tuple[Session, str]:
         if self.fails_with is not None:
             raise self.fails_with
@@ -155,7 +155,7 @@ class FakeSessions:
             remembered=remembered,
             methods=methods,
             first_factor_at=now,
-            second_factor_at=now if second_factor else 0.0,
+            second_factor_at=min(second_factor_at, now),
             client=client,
             user_agent=user_agent,
         )

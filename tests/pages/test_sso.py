@@ -13,6 +13,7 @@ import structlog
 from gatekeeper.accounts.federation import FederationRefused
 from gatekeeper.audit.events import EventKind
 from gatekeeper.core.errors import RateLimited, StoreUnavailable
+from gatekeeper.core.policy import ANY_TIME, proved
 from gatekeeper.core.session import EndReason
 from gatekeeper.core.steps import StepPolicy
 from gatekeeper.pages import sso, sso_flows
@@ -465,12 +466,32 @@ def test_our_second_factor_is_asked_unless_the_providers_counts() -> None:
         assert not told.house.sign_in.completions
 
         told = Story(policy=StepPolicy(two_factor="mandatory"))
-        told.provider.claims = told.provider.claims._replace(second_factor=True)
+        told.provider.claims = told.provider.claims._replace(
+            second_factor=True, authenticated_at=told.house.clock.now
+        )
         answer = await told.back(await told.out("/orders"))
         assert answer.headers["location"] == "/orders"
         (whole,) = told.house.sessions.live.values()
         assert whole.record.methods == "fed idp:microsoft mfa"
         assert whole.record.second_factor_at == told.house.clock.now
+
+    run(story)
+
+
+@pytest.mark.parametrize(("ago", "fresh"), [(0.0, True), (590.0, True), (601.0, False), (None, False)])
+def test_a_second_factor_at_the_provider_is_as_old_as_it_says(ago: float | None, fresh: bool) -> None:
+    """Whoever is signed in there comes back at once: coming back proves nothing about when."""
+
+    async def story() -> None:
+        told = Story(policy=StepPolicy(two_factor="mandatory"))
+        now = told.house.clock.now
+        told.provider.claims = told.provider.claims._replace(
+            second_factor=True, authenticated_at=0.0 if ago is None else now - ago
+        )
+        await told.back(await told.out())
+        (session,) = told.house.sessions.live.values()
+        assert session.complete and proved(session.record, ANY_TIME, now)
+        assert proved(session.record, 600.0, now) is fresh
 
     run(story)
 

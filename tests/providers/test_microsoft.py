@@ -19,6 +19,7 @@ from gatekeeper.providers.roles import RoleRule
 from gatekeeper.telemetry import logs
 from tests.idp.directory import CLIENT_ID, OTHER_TENANT, SECRET, TENANT, Person, Signer, signer
 from tests.idp.server import Idp
+from tests.providers.matrix import saying
 from tests.providers.support import ORIGIN, REDIRECT, Flow, microsoft, refusal, signed_in, walk
 
 OID = "00000000-1111-4222-8333-444444444444"
@@ -145,6 +146,14 @@ def test_its_second_factor_counts_when_that_was_configured(idp: Idp) -> None:
     assert signed_in(idp, second_factor=frozenset({"mfa"})).second_factor
     idp.directory.people[0].amr = ["pwd"]
     assert not signed_in(idp, second_factor=frozenset({"mfa"})).second_factor
+
+
+@pytest.mark.parametrize("odd", [None, True, -1, "1700000000", float("nan"), 1e300])
+def test_when_somebody_was_asked_for_something_is_known_only_if_it_says_so(idp: Idp, odd: object) -> None:
+    idp.directory.faults.token = saying(auth_time=1_700_000_000)
+    assert signed_in(idp).authenticated_at == 1_700_000_000
+    idp.directory.faults.token = saying(auth_time=odd)
+    assert signed_in(idp).authenticated_at == 0.0
 
 
 def test_new_keys_are_found_and_old_ones_forgotten(idp: Idp) -> None:

@@ -136,6 +136,14 @@ def test_its_second_factor_counts_when_that_was_configured(idp: Idp, claim: str,
     assert not signed_in(idp, oidc, second_factor=frozenset({"hwk"})).second_factor
 
 
+@pytest.mark.parametrize("odd", [None, True, -1, "1700000000", float("nan"), 1e300])
+def test_when_somebody_was_asked_for_something_is_known_only_if_it_says_so(idp: Idp, odd: object) -> None:
+    idp.directory.faults.token = saying(auth_time=1_700_000_000)
+    assert signed_in(idp, oidc).authenticated_at == 1_700_000_000
+    idp.directory.faults.token = saying(auth_time=odd)
+    assert signed_in(idp, oidc).authenticated_at == 0.0
+
+
 @pytest.mark.parametrize("name", ["a\r\nb", "a\0b", "x" * 300, 7, None, "\u202eevil"])
 def test_texts_that_no_line_can_hold_are_left_out(idp: Idp, name: object) -> None:
     idp.directory.faults.token = saying(name=name, preferred_username=name)

@@ -206,7 +206,7 @@ def serving(folder: Path, upstream: str) -> Iterator[tuple[int, dict[str, str]]]
                 remembered=False,
                 client=PROXY,
                 user_agent="test",
-                second_factor=proof != "",
+                second_factor_at=clock[0] if proof else 0.0,
             )
             return value
 
