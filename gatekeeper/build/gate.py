@@ -84,6 +84,7 @@ def make_gate(
         settings,
         services,
         clock,
+        applications=config.applications,
         secrets=make_secrets(settings),
         cookies=make_cookie_names(settings),
         report=report,

@@ -11,22 +11,24 @@ from gatekeeper.audit.history import SignInHistory
 from gatekeeper.build.federation import make_provider_services
 from gatekeeper.build.passwords import make_step_policy
 from gatekeeper.build.values import make_public_origins, make_timeouts
+from gatekeeper.core.applications import Applications
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.cookies import CookieNames
+from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.protocols import ASGIApp
 from gatekeeper.factors import qr
 from gatekeeper.pages.app import make_pages
 from gatekeeper.pages.services import Branding, PageServices, Slide
 from gatekeeper.settings import Settings
+from gatekeeper.settings.branding import BrandingSettings
 from gatekeeper.settings.files import PICTURE_TYPES
 
 if TYPE_CHECKING:
     from gatekeeper.build.services import Services
 
 
-def make_branding(settings: Settings) -> Branding:
+def make_branding(branding: BrandingSettings) -> Branding:
     """How the pages call and colour themselves. Raises OSError for an unreadable logo."""
-    branding = settings.branding
     logo, logo_type = _picture(branding.logo_file)
     return Branding(
         product_name=branding.product_name,
@@ -51,6 +53,7 @@ def make_page_app(
     services: Services,
     clock: Clock,
     *,
+    applications: Applications,
     secrets: list[str],
     cookies: CookieNames,
     report: Callable[[str, BaseException], None],
@@ -83,13 +86,30 @@ def make_page_app(
             policy=make_step_policy(settings),
             remember_max=settings.session.remember_max if settings.session.remember_me else None,
             slides=make_slides(settings),
-            branding=make_branding(settings),
+            branding=make_branding(settings.branding),
+            own_brandings={
+                application.name: make_branding(application.branding.over(settings.branding))
+                for application in settings.applications
+                if application.branding.model_fields_set
+            },
+            application_at=_application_at(applications),
             prefix=settings.prefix,
             password_min_length=settings.password.min_length,
             password_history=settings.password.history,
             templates_dir=settings.templates_dir,
         )
     )
+
+
+def _application_at(applications: Applications) -> Callable[[str, bytes], str | None]:
+    def application_at(host: str, raw_path: bytes) -> str | None:
+        try:
+            found = applications.find(host, raw_path).application
+        except RequestRejected:  # nothing that anybody could be led to
+            return None
+        return None if found is None else found.name
+
+    return application_at
 
 
 def _picture(path: Path | None) -> tuple[bytes, str]:

@@ -19,6 +19,7 @@ from gatekeeper.pages.form_errors import PasswordWords
 from gatekeeper.pages.form_guard import FormGuard
 from gatekeeper.pages.invite import InvitePage
 from gatekeeper.pages.kept import KeptPage
+from gatekeeper.pages.looks import Looks
 from gatekeeper.pages.page import Pages
 from gatekeeper.pages.password import PasswordPage
 from gatekeeper.pages.password_proof import PasswordProof
@@ -32,7 +33,7 @@ from gatekeeper.pages.sign_out import SignOutPages
 from gatekeeper.pages.sso import SsoPages
 from gatekeeper.pages.sso_buttons import SsoButtons
 from gatekeeper.pages.sso_flows import FlowCookies
-from gatekeeper.pages.static import SESSION_SCRIPT, StaticFiles
+from gatekeeper.pages.static import SESSION_SCRIPT
 from gatekeeper.pages.templates import TemplateFolders
 from gatekeeper.pages.two_factor_setup import TwoFactorSetupPage
 from gatekeeper.pages.unlock import UnlockPage
@@ -44,7 +45,7 @@ CHANGE_PASSWORD = "/.well-known/change-password"  # noqa: S105 - a path (W3C cha
 class Shared(NamedTuple):
     """What nearly every page needs."""
 
-    static: StaticFiles
+    looks: Looks
     pages: Pages
     csrf: Csrf
     guard: FormGuard
@@ -59,14 +60,14 @@ class Shared(NamedTuple):
 def make_shared(services: PageServices) -> Shared:
     """Raises FileNotFoundError, jinja2.TemplateError."""
     folders = TemplateFolders(services.templates_dir)
-    static = StaticFiles(folders, services.branding, services.prefix, services.slides)
+    looks = Looks(services, folders)
     csrf = Csrf(services.secrets, services.cookies, services.public_origins, services.clock)
     bounces = Bounces(services.cookies, services.clock)
     holder = BrowserSession(services.sessions, services.cookies, services.remember_max)
     memory = BrowserMemory(services.cookies)
     return Shared(
-        static=static,
-        pages=Pages(services, static, csrf, folders),
+        looks=looks,
+        pages=Pages(looks, csrf),
         csrf=csrf,
         guard=FormGuard(csrf, services.audit),
         bounces=bounces,
@@ -109,9 +110,11 @@ def routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         *_linked_routes(services, shared),
         *_provider_routes(services, shared),
         Route(
-            f"{services.prefix}/static/{SESSION_SCRIPT}", shared.static.serve_session_script, methods=["GET"]
+            f"{services.prefix}/static/{SESSION_SCRIPT}",
+            shared.looks.common.static.serve_session_script,
+            methods=["GET"],
         ),
-        Route(f"{services.prefix}/static/{{version}}/{{name}}", shared.static.serve, methods=["GET"]),
+        Route(f"{services.prefix}/static/{{version}}/{{name}}", shared.looks.serve, methods=["GET"]),
     ]
 
 
@@ -152,13 +155,12 @@ def _sign_in_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
     if services.slides:
         welcome = WelcomePage(
             slides=services.slides,
-            help_url=services.branding.help_url,
             welcomes=services.welcomes,
             sessions=services.sessions,
             flow=flow,
             guard=guard,
             pages=pages,
-            static=shared.static,
+            looks=shared.looks,
         )
         found += _form(f"{prefix}/welcome", welcome)
     return found
@@ -173,7 +175,7 @@ def _session_routes(services: PageServices, shared: Shared, sign_out: SignOutPag
         sign_out=sign_out,
         pages=shared.pages,
         csrf=shared.csrf,
-        style=shared.static.session_style,
+        looks=shared.looks,
         timeouts=services.timeouts,
         locale=services.locale,
         clock=services.clock,
@@ -183,7 +185,7 @@ def _session_routes(services: PageServices, shared: Shared, sign_out: SignOutPag
         Route(f"{prefix}/session/pulse", state.pulse, methods=["POST"]),
         Route(f"{prefix}/session", state.show, methods=["GET"]),
         Route(f"{prefix}/session/active", state.active, methods=["POST"]),
-        Route(f"{prefix}/session/session.css", shared.static.serve_session_style, methods=["GET"]),
+        Route(f"{prefix}/session/session.css", shared.looks.serve_session_style, methods=["GET"]),
         Route(f"{prefix}/session/closing", state.closing, methods=["POST"]),
         Route(f"{prefix}/session/logout", state.sign_out, methods=["POST"]),
         Route(f"{prefix}{BACK}", state.back, methods=["GET"]),

@@ -321,6 +321,10 @@ class PageServices:
     """Seconds that a remembered session lasts at most; None when nobody is offered "Remember me"."""
     slides: Sequence[Slide] = ()
     branding: Branding = Branding()
+    own_brandings: Mapping[str, Branding] = field(default_factory=dict)
+    """Those of applications that differ, by their names."""
+    application_at: Callable[[str, bytes], str | None] = lambda _host, _path: None
+    """The name of the application that has a path (percent-encoded) on a host; None: nobody has."""
     prefix: str = "/_gate"
     password_min_length: int = 12
     password_history: int = 5

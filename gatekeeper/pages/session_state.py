@@ -17,6 +17,7 @@ from gatekeeper.core.session import EndReason, Session, Timeouts, warn_before
 from gatekeeper.pages.csrf import Csrf
 from gatekeeper.pages.flow import BACK
 from gatekeeper.pages.i18n import Locale
+from gatekeeper.pages.looks import Looks
 from gatekeeper.pages.page import Pages, context_of, see_other
 from gatekeeper.pages.services import Sessions
 from gatekeeper.pages.session_services import Tabs
@@ -45,7 +46,7 @@ class SessionState:
         sign_out: SignOutPages,
         pages: Pages,
         csrf: Csrf,
-        style: str,
+        looks: Looks,
         timeouts: Timeouts,
         locale: Locale,
         clock: Clock,
@@ -56,6 +57,7 @@ class SessionState:
         self._sign_out = sign_out
         self._pages = pages
         self._csrf = csrf
+        self._looks = looks
         self._clock = clock
         self._prefix = prefix
         self._warn_before = warn_before(timeouts)
@@ -66,7 +68,6 @@ class SessionState:
         self._words = {
             "account": f"{prefix}/account",
             "sign_in": f"{prefix}/login?again=1&next={prefix}{BACK}",
-            "style": style,
             "lang": locale.code,
             "texts": session_texts(locale),
         }
@@ -78,8 +79,11 @@ class SessionState:
             return self._refused(request)
         self._tabs.opened(session, self._clock())
         token = self._csrf.token(request)
+        style = self._looks.of_referer(request).static.session_style
         response = await self._answer(
-            request, session, {**self._words, "name": session.user.name, "csrf": token.field}
+            request,
+            session,
+            {**self._words, "style": style, "name": session.user.name, "csrf": token.field},
         )
         self._csrf.keep(request, response, token)
         return response

@@ -59,6 +59,7 @@ class SignOutPages:
             complete=session.complete,
             problem=problem,
             back=back,
+            next=back or None,
         )
 
     def _back(self, asked: str) -> str:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
@@ -49,43 +50,50 @@ class StaticFiles:
     ) -> None:
         self._files: dict[str, _File] = {}
         self._slides: dict[Slide, str] = {}
-        self._add(
-            "gk.css", "text/css; charset=utf-8", folders.read("static/gk.css") + _brand_css(branding.colors)
-        )
+        self._folders, self._prefix = folders, prefix
         self._add("gk.js", "text/javascript; charset=utf-8", folders.read("static/gk.js"))
         self._add(
             SESSION_SCRIPT,
             "text/javascript; charset=utf-8",
             _without_comments(folders.read("static/" + SESSION_SCRIPT)),
         )
-        self._add(
-            _SESSION_STYLE,
-            "text/css; charset=utf-8",
-            folders.read("static/" + _SESSION_STYLE) + _session_css(branding.colors),
-        )
         self._script_version = session_script_url(folders, prefix).partition("?v=")[2]
+        for number, slide in enumerate(slides, 1):
+            if slide.image:
+                name = f"welcome-{number}.{_LOGO_SUFFIXES[slide.image_type]}"
+                self._slides[slide] = name
+                self._add(name, slide.image_type, slide.image)
+        self._dress(branding)
+
+    def dressed(self, branding: Branding) -> StaticFiles:
+        """The same files in another branding, under addresses of their own."""
+        other = copy(self)
+        other._files = {name: file for name, file in self._files.items() if name != self.logo_name}
+        other._dress(branding)
+        return other
+
+    def _dress(self, branding: Branding) -> None:
+        css, folders = "text/css; charset=utf-8", self._folders
+        self._add("gk.css", css, folders.read("static/gk.css") + _brand_css(branding.colors))
+        self._add(
+            _SESSION_STYLE, css, folders.read("static/" + _SESSION_STYLE) + _session_css(branding.colors)
+        )
         if branding.logo:
             self.logo_name = "logo." + _LOGO_SUFFIXES[branding.logo_type]
             self._add(self.logo_name, branding.logo_type, branding.logo)
         else:
             self.logo_name = "logo.svg"
             self._add(self.logo_name, "image/svg+xml", folders.read("static/logo.svg"))
-        for number, slide in enumerate(slides, 1):
-            if slide.image:
-                name = f"welcome-{number}.{_LOGO_SUFFIXES[slide.image_type]}"
-                self._slides[slide] = name
-                self._add(name, slide.image_type, slide.image)
         digest = hashlib.sha256()
         for name, file in sorted(self._files.items()):
             digest.update(name.encode() + b"\0" + hashlib.sha256(file.body).digest())
-        self._version = digest.hexdigest()[:16]
-        self._prefix = prefix
-        self._base = f"{prefix}/static/{self._version}/"
+        self.version = digest.hexdigest()[:16]
+        self._base = f"{self._prefix}/static/{self.version}/"
 
     @property
     def session_style(self) -> str:
         """Where `session.js` finds its style: below what else it asks, which policies may name."""
-        return f"{self._prefix}/session/{_SESSION_STYLE}?v={self._version}"
+        return f"{self._prefix}/session/{_SESSION_STYLE}?v={self.version}"
 
     def url(self, name: str) -> str:
         """The path of a file; KeyError when there is none of that name."""
@@ -103,7 +111,7 @@ class StaticFiles:
 
         While a new version is rolled out, a page of the old one may ask a process of the new one.
         """
-        current = request.path_params["version"] == self._version
+        current = request.path_params["version"] == self.version
         return self._answer(request, request.path_params["name"], current=current)
 
     async def serve_session_script(self, request: Request) -> Response:
@@ -113,7 +121,7 @@ class StaticFiles:
 
     async def serve_session_style(self, request: Request) -> Response:
         """The style at `session_style`, in whatever version was asked for."""
-        return self._answer(request, _SESSION_STYLE, current=request.query_params.get("v") == self._version)
+        return self._answer(request, _SESSION_STYLE, current=request.query_params.get("v") == self.version)
 
     def _answer(self, request: Request, name: str, *, current: bool) -> Response:
         file = self._files.get(name)

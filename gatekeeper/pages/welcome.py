@@ -12,10 +12,10 @@ from gatekeeper.core.session import Session
 from gatekeeper.core.steps import Step
 from gatekeeper.pages.flow import SignInFlow
 from gatekeeper.pages.form_guard import FormGuard
+from gatekeeper.pages.looks import Looks
 from gatekeeper.pages.page import Pages
 from gatekeeper.pages.security import content_security_policy
 from gatekeeper.pages.services import Sessions, Slide, Welcomes
-from gatekeeper.pages.static import StaticFiles
 from gatekeeper.sessions.errors import SessionOver
 
 
@@ -26,23 +26,15 @@ class WelcomePage:
         self,
         *,
         slides: Sequence[Slide],
-        help_url: str,
         welcomes: Welcomes,
         sessions: Sessions,
         flow: SignInFlow,
         guard: FormGuard,
         pages: Pages,
-        static: StaticFiles,
+        looks: Looks,
     ) -> None:
-        self._slides = [(slide, static.slide_url(slide)) for slide in slides]
-        parts = urlsplit(help_url)
-        self._help_url = help_url if parts.scheme in ("http", "https") else ""
-        # Browsers follow a form's redirect to another site only where the policy names it.
-        self._headers = {
-            "content-security-policy": content_security_policy(
-                form_action=f"{parts.scheme}://{parts.netloc}" if self._help_url else ""
-            )
-        }
+        self._slides = [(slide, looks.common.static.slide_url(slide)) for slide in slides]
+        self._looks = looks
         self._welcomes = welcomes
         self._sessions = sessions
         self._flow = flow
@@ -73,8 +65,9 @@ class WelcomePage:
         except SessionOver:
             return self._flow.sign_in_page(target)
         response = await self._flow.go_on_unchanged(request, session, target)
-        if posted.field("started") and self._help_url and session.complete:
-            response.headers["location"] = self._help_url
+        help_url = self._help_url(request, target)
+        if posted.field("started") and help_url and session.complete:
+            response.headers["location"] = help_url
         return response
 
     def _page(
@@ -87,6 +80,9 @@ class WelcomePage:
         problem: str = "",
         status: int = 200,
     ) -> Response:
+        # Browsers follow a form's redirect to another site only where the policy names it.
+        parts = urlsplit(self._help_url(request, target))
+        help_site = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
         number = min(max(number, 1), len(self._slides))
         slide, image_url = self._slides[number - 1]
         page = self._flow.page_of(Step.WELCOME, target)
@@ -95,7 +91,7 @@ class WelcomePage:
             request,
             "welcome.html",
             status=status,
-            headers=self._headers,
+            headers={"content-security-policy": content_security_policy(form_action=help_site)},
             user=session.user,
             next=target,
             slide=slide,
@@ -106,6 +102,11 @@ class WelcomePage:
             forward=f"{page}{number + 1}" if number < len(self._slides) else "",
             problem=problem,
         )
+
+    def _help_url(self, request: Request, target: str) -> str:
+        """Where "Get started" leads, "" for the application."""
+        found = self._looks.of(request, target).branding.help_url
+        return found if urlsplit(found).scheme in ("http", "https") else ""
 
 
 def _number(text: str) -> int:

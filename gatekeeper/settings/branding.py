@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
@@ -91,3 +91,16 @@ class BrandingSettings(Section):
                 "dark_on_brand": "#0b1730",
             }
         return found
+
+
+class OwnBrandingSettings(BrandingSettings):
+    """What pages around one application say and look like. What is left out is as in `branding`."""
+
+    inline: ClassVar[bool] = True
+
+    def over(self, common: BrandingSettings) -> BrandingSettings:
+        """`common` with what is said here in its place. A colour brings its own dark shade."""
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        if "color" in own:
+            own.setdefault("color_dark", None)
+        return common.model_copy(update=own)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gatekeeper.settings.applications import located
 from gatekeeper.settings.authorization import read_authorization
+from gatekeeper.settings.branding import BrandingSettings
 from gatekeeper.settings.model import Settings
 from gatekeeper.settings.problems import Loc
 from gatekeeper.settings.providers import MicrosoftSettings
@@ -53,10 +54,16 @@ def file_problems(settings: Settings, *, serving: bool = True) -> dict[Loc, str]
     for index, provider in enumerate(settings.oidc):
         if provider.ca_file is not None:
             _check_authority(provider.ca_file, ("oidc", index, "ca_file"), problems)
-    if settings.branding.logo_file is not None:
-        complaint = _bad_picture(settings.branding.logo_file, MAX_LOGO_BYTES, "every sign-in page carries it")
-        if complaint:
-            problems["branding", "logo_file"] = complaint
+    brandings: list[tuple[Loc, BrandingSettings]] = [(("branding",), settings.branding)]
+    brandings += [
+        (("upstream", *loc, "branding"), application.branding)
+        for loc, application in located(settings.upstream)
+    ]
+    for place, branding in brandings:
+        if branding.logo_file is not None and (
+            complaint := _bad_picture(branding.logo_file, MAX_LOGO_BYTES, "every sign-in page carries it")
+        ):
+            problems[*place, "logo_file"] = complaint
     for number, slide in enumerate(settings.welcome):
         if slide.image is not None and (
             complaint := _bad_picture(slide.image, MAX_SLIDE_BYTES, "people wait for it")

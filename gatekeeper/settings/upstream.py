@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StrictBool, StrictInt, WrapValidator
 from gatekeeper.settings.addresses import NO_URL, parse_place, parse_upstream_url
 from gatekeeper.settings.authorization import AuthorizationSettings, Word, word_or_section
 from gatekeeper.settings.base import FilePath, Misfit, OneOrMany, Section
+from gatekeeper.settings.branding import OwnBrandingSettings
 from gatekeeper.settings.identity import check_audience
 from gatekeeper.settings.rules import Glob, Rule
 from gatekeeper.settings.units import duration, size
@@ -84,6 +85,9 @@ class UpstreamSettings(Section):
     audience: Annotated[str, AfterValidator(check_audience)] = ""
     """Whom assertions for this application name as their reader (`aud`). Left out: its first address in a
     list, else `identity.assertion.audience`."""
+
+    branding: OwnBrandingSettings = OwnBrandingSettings()
+    """What differs from the `branding` of the whole configuration on pages that lead to this application."""
 
     rules: tuple[Rule, ...] = ()
     """Rules for this application alone. They come before those of the whole configuration."""
