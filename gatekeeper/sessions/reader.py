@@ -24,6 +24,8 @@ from gatekeeper.sessions.activity import Activity
 from gatekeeper.sessions.cache import SessionCache
 from gatekeeper.sessions.renewals import Renewals
 
+ANSWER = 3.0
+"""Seconds for which one request waits for the store: for a connection, for a new one, and for the answer."""
 _ATTEMPTS = 4
 _JUST_OVER = 1.0
 """Seconds after a deadline in which another process may still be writing down what moves it."""
@@ -80,7 +82,11 @@ class SessionReader:
         confirmed = False
         for _ in range(_ATTEMPTS):
             generation = self._cache.generation
-            judged = await self._judge(key)
+            try:
+                async with asyncio.timeout(ANSWER):
+                    judged = await self._judge(key)
+            except TimeoutError as error:
+                raise StoreUnavailable("the store of sessions did not answer in time") from error
             if isinstance(judged, EndReason):
                 return Found(judged, generation)
             record = judged.record

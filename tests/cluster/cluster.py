@@ -7,13 +7,17 @@ import http.client
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from gatekeeper.cli import main
 from tests.cluster.application import application
+from tests.seeds.mailbox import Mailbox, mail_server
 from tests.servers.faults import FaultProxy, fault_proxy
 from tests.servers.postgres import PASSWORD as DATABASE_PASSWORD
 from tests.servers.postgres import USER, postgres
@@ -23,6 +27,7 @@ from tests.stack.whole import PASSWORD
 
 SECRET = "only-for-tests-" * 3
 GATEKEEPER = [sys.executable, "-m", "gatekeeper"]
+_NO_LIMIT = "{client: unlimited, account: unlimited, total: unlimited}"
 
 _NGINX = """\
 daemon off;
@@ -50,7 +55,9 @@ http {{
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
       proxy_connect_timeout 2s;
-      proxy_next_upstream error timeout http_503;
+      # Not http_503: when one node cannot ask the database, the others cannot either. All would count as
+      # failed, and nginx would answer by itself: with 502, and without Retry-After.
+      proxy_next_upstream error timeout;
       proxy_next_upstream_tries 3;
     }}
   }}
@@ -97,27 +104,43 @@ class Node:
 
     def run(self, *words: str, text: str = "") -> str:
         """`gatekeeper WORDS` with this node's configuration; what it printed."""
-        done = subprocess.run(
-            [*GATEKEEPER, *words, "--config", str(self.config)], input=text, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        # In a thread: commands have an event loop of their own.
+        with ThreadPoolExecutor(1) as thread:
+            asked = [*words, "--config", str(self.config)]
+            done = thread.submit(CliRunner().invoke, main, asked, input=text).result()
+        assert done.exit_code == 0, done.output
+        return done.output
 
 
 class Cluster:
-    """`port` is nginx's. `database` (and `store`, with Redis) stand between the nodes and their servers."""
+    """`port` is nginx's. `database` and `smtp` stand between the nodes and their servers."""
 
-    def __init__(self, folder: Path, port: int, nodes: list[Node], database: FaultProxy) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        port: int,
+        nodes: list[Node],
+        operator: Node,
+        database: FaultProxy,
+        smtp: FaultProxy,
+        mailbox: Mailbox,
+    ) -> None:
         self.port = port
         self.nodes = nodes
+        self.operator = operator
+        """Does not serve; reaches the database whatever happens between it and the others."""
         self.database = database
+        self.smtp = smtp
+        self.mailbox = mailbox
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def add_user(self, login: str, *roles: str) -> None:
-        words = ["user", "add", login, "--password-stdin"]
+        words = ["user", "add", login, "--email", f"{login}@example.com", "--password-stdin"]
         for role in roles:
             words += ["--role", role]
-        self.nodes[0].run(*words, text=PASSWORD)
+        self.operator.run(*words, text=PASSWORD)
 
     def sign_in(self, login: str) -> str:
         """The Cookie header of a new session, made through nginx."""
@@ -151,19 +174,28 @@ def cluster(number: int = 3, more: str = "") -> Iterator[Cluster]:
         database = stack.enter_context(fault_proxy(server.port))
         name = server.new_database().rpartition("/")[2]
         upstream, port = stack.enter_context(application()), free_port()
-        configuration = (
-            f"public_url: http://127.0.0.1:{port}\nupstream: http://127.0.0.1:{upstream}\n"
-            f"trusted_proxies: 127.0.0.1\nsecret: {SECRET}\n"
-            f"database: postgresql+psycopg://{USER}@127.0.0.1:{database.port}/{name}\n"
-            f"database_password: {DATABASE_PASSWORD}\n"
-            "rate_limits: {passwords: {client: unlimited, total: unlimited}}\n"
-            f"{more}"
-        )
-        nodes = [Node(folder / f"node{index}", configuration) for index in range(number)]
-        made = Cluster(folder, port, nodes, database)
+        mailbox = stack.enter_context(mail_server())
+        smtp = stack.enter_context(fault_proxy(mailbox.port))
+
+        def configuration(database_port: int) -> str:
+            return (
+                f"public_url: http://127.0.0.1:{port}\nupstream: http://127.0.0.1:{upstream}\n"
+                f"trusted_proxies: 127.0.0.1\nsecret: {SECRET}\n"
+                f"database: postgresql+psycopg://{USER}@127.0.0.1:{database_port}/{name}\n"
+                f"database_password: {DATABASE_PASSWORD}\n"
+                "mail: {from: office@example.com, "
+                f"smtp: {{host: 127.0.0.1, port: {smtp.port}, tls: none}}}}\n"
+                f"rate_limits: {{passwords: {_NO_LIMIT}, mails: {_NO_LIMIT}}}\n"
+                f"{more}"
+            )
+
+        nodes = [Node(folder / f"node{index}", configuration(database.port)) for index in range(number)]
+        operator = Node(folder / "operator", configuration(server.port))
+        made = Cluster(port, nodes, operator, database, smtp, mailbox)
         for node in nodes:
             stack.callback(node.stop)
-            node.start()
+        with ThreadPoolExecutor(number) as threads:
+            list(threads.map(Node.start, nodes))
         stack.enter_context(_nginx(folder, port, nodes))
         yield made
 

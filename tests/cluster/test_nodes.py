@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 
-import pytest
-
-from tests.cluster.cluster import Cluster, cluster
+from tests.cluster.cluster import Cluster
+from tests.cluster.conftest import PEOPLE
 from tests.cluster.traffic import traffic, until
-
-PEOPLE = ("ada", "eve", "joe", "kim")
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Cluster]:
-    with cluster(3, "drain_timeout: 10s\n") as made:
-        for login in PEOPLE:
-            made.add_user(login)
-        yield made
 
 
 def test_one_sign_in_counts_everywhere_and_so_does_its_end(nodes: Cluster) -> None:

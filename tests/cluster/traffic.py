@@ -23,6 +23,22 @@ class Seen(NamedTuple):
     user: str
     """Whom the application was told; "" when it was not asked."""
     seconds: float
+    told: bool = False
+    """Whether the answer has a Retry-After."""
+
+
+class Shortage(NamedTuple):
+    """What people felt of a fault."""
+
+    answers: int
+    """That were no pages."""
+    statuses: frozenset[int]
+    untold: int
+    """Of those, without Retry-After."""
+    lasted: float
+    """Seconds from the fault until the end of the last of them."""
+    longest: float
+    """Seconds that one answer took."""
 
 
 @dataclass
@@ -40,21 +56,33 @@ class Traffic:
     def between(self, begin: float, end: float) -> list[Seen]:
         return [one for one in self.seen if begin <= one.at < end]
 
+    def shortage(self, began: float) -> Shortage:
+        """What went wrong from `began` on, measured from there."""
+        bad = [one for one in self.failures() if one.at >= began]
+        last = max((one.at + one.seconds for one in bad), default=began)
+        return Shortage(
+            len(bad),
+            frozenset(one.status for one in bad),
+            sum(not one.told for one in bad),
+            last - began,
+            max((one.seconds for one in self.seen if one.at >= began - 1.0), default=0.0),
+        )
+
     def run(self, cluster: Cluster, login: str, cookie: str, pause: float) -> None:
         headers = {"Cookie": cookie, "Sec-Fetch-Mode": "cors"}
         client = http.client.HTTPConnection("127.0.0.1", cluster.port, timeout=15)
         while not self._stop.wait(pause):
-            began, status, user = time.monotonic(), 0, ""
+            began, status, user, told = time.monotonic(), 0, "", False
             try:
                 client.request("GET", "/page", headers=headers)
                 answer = client.getresponse()
                 body = answer.read()
-                status = answer.status
+                status, told = answer.status, answer.getheader("retry-after") is not None
                 if status == 200:
                     user = json.loads(body)["user"]
             except (OSError, http.client.HTTPException):
                 client.close()
-            self.seen.append(Seen(began, login, status, user, time.monotonic() - began))
+            self.seen.append(Seen(began, login, status, user, time.monotonic() - began, told))
         client.close()
 
     def stop(self) -> None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import html
 import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx
 
-from tests.seeds.place import Place
-
 _HIDDEN = re.compile(r'<input type="hidden" name="(csrf|token|next)" value="([^"]*)"')
+
+
+class Somewhere(Protocol):
+    """An installation, such as a `Place`."""
+
+    @property
+    def address(self) -> str: ...
 
 
 class Client:
     """One browser: its cookies, and the answers that it got."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Somewhere) -> None:
         self._place = place
         self.answers: list[httpx.Response] = []
         self.http = httpx.Client(

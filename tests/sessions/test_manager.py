@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from gatekeeper.core.errors import StoreUnavailable
-from gatekeeper.core.session import EndReason, Session
+from gatekeeper.core.session import EndReason, Session, SessionRecord
+from gatekeeper.sessions import reader
 from gatekeeper.sessions.errors import SessionOver
+from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.storage.revocations import revoke_user, user_changed
 from gatekeeper.storage.tables import sessions, users
 from tests.sessions.support import NEVER, START, TIMEOUTS, World, ask, play, sign_in
@@ -310,5 +313,27 @@ def test_what_comes_from_the_browser_is_stored_within_bounds(tmp_path: Path) -> 
             "not in the future, whatever somebody else's clock says"
         )
         assert session.record.remembered
+
+    play(tmp_path, story)
+
+
+def test_a_store_that_does_not_answer_is_not_waited_for_longer_than_a_person_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool without a free connection waits, and so does making a new one: all of it together has an end."""
+    monkeypatch.setattr(reader, "ANSWER", 0.05)
+
+    class Frozen(SqlSessionStore):
+        async def get(self, key: bytes) -> SessionRecord | EndReason:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def story(world: World) -> None:
+        user = await world.add_user()
+        _, cookie = await sign_in(await world.process(), user)
+        frozen = await world.process(wrap=lambda store: Frozen(store._db))
+        with pytest.raises(StoreUnavailable, match="did not answer in time"):
+            async with asyncio.timeout(5):
+                await frozen.load(cookie, START)
 
     play(tmp_path, story)
