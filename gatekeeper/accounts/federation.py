@@ -134,12 +134,14 @@ class Federation:
             return await self._made(conn, policy, new, claims, by)
         if not _same_login(claims.login, user.login):
             return _Found(None, "unknown_user")
-        others = await conn.scalar(
+        bound = await conn.scalar(
             sa.select(identities.c.subject).where(
                 identities.c.provider == claims.provider, identities.c.user_id == user.id
             )
         )
-        return _Found(user, "other_person" if others is not None else "")
+        if bound == claims.subject:  # in another tab, while we waited for the account
+            return _Found(user, "", bound=True)
+        return _Found(user, "other_person" if bound is not None else "")
 
     async def _made(
         self, conn: AsyncConnection, policy: ProviderPolicy, new: NewUser | None, claims: Claims, by: Source
@@ -192,11 +194,17 @@ class Federation:
     async def _bind(self, conn: AsyncConnection, user: UserRecord, claims: Claims, *, bound: bool) -> None:
         now = self._clock()
         if bound:
-            await conn.execute(
+            used = await conn.execute(
                 sa.update(identities)
-                .where(identities.c.provider == claims.provider, identities.c.subject == claims.subject)
+                .where(
+                    identities.c.provider == claims.provider,
+                    identities.c.subject == claims.subject,
+                    identities.c.user_id == user.id,
+                )
                 .values(name=claims.login, last_used_at=now)
             )
+            if not used.rowcount:  # unlinked since we looked
+                raise _Raced
             return
         statement = sa.insert(identities).values(
             provider=claims.provider,

@@ -23,6 +23,7 @@ from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.protocols import PostedForm
 from gatekeeper.core.secretbox import SealBroken, SecretBox
 from gatekeeper.core.session import Ended, EndReason, UserRecord
+from gatekeeper.storage.locks import hold_name, hold_user
 from gatekeeper.storage.tables import kept_forms, users
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class KeptForms:
             found.append(Summary(_encoded(key), about["host"], target, kind, about["names"], size, at))
         if gone:
             async with self._db.begin() as conn:
-                await conn.execute(sa.delete(kept_forms).where(kept_forms.c.key.in_(gone)))
+                await _erase(conn, kept_forms.c.key.in_(gone))
         return found
 
     async def take(
@@ -215,11 +216,13 @@ class KeptForms:
             any_over = (await conn.execute(sa.select(kept_forms.c.key).where(over).limit(1))).first()
         if any_over is not None:
             async with self._db.begin() as conn:
-                await conn.execute(sa.delete(kept_forms).where(over))
+                await _erase(conn, over)
 
     async def _room(self, conn: AsyncConnection, user_id: int, now: float, size: int) -> bool:
         """Make room for one more; False when there is none, or nobody to keep it for."""
-        await conn.execute(sa.delete(kept_forms).where(kept_forms.c.expires_at <= now))
+        await hold_user(conn, user_id)
+        await hold_name(conn, "kept forms")  # what fits in all is counted before it is added to
+        await _erase(conn, kept_forms.c.expires_at <= now)
         if await conn.scalar(sa.select(users.c.id).where(users.c.id == user_id)) is None:
             return False
         oldest_last = kept_forms.c.created_at.desc()
@@ -229,7 +232,7 @@ class KeptForms:
             )
         ).all()
         if len(mine) >= PER_USER:
-            await conn.execute(sa.delete(kept_forms).where(kept_forms.c.key.in_(mine[PER_USER - 1 :])))
+            await _erase(conn, kept_forms.c.key.in_(mine[PER_USER - 1 :]))
         total = await conn.scalar(sa.select(sa.func.coalesce(sa.func.sum(kept_forms.c.size), 0)))
         return int(total or 0) + size <= IN_ALL * self.most
 
@@ -260,6 +263,12 @@ class KeptForms:
             request_id=request_id,
             details={"path": path, "size": len(form.body)},
         )
+
+
+async def _erase(conn: AsyncConnection, which: sa.ColumnElement[bool]) -> None:
+    """Erase several; what somebody takes or erases at this moment is left to them."""
+    free = sa.select(kept_forms.c.key).where(which).with_for_update(skip_locked=True)
+    await conn.execute(sa.delete(kept_forms).where(kept_forms.c.key.in_(free)))
 
 
 def _about(key: bytes, user_id: int, browser: bytes) -> bytes:

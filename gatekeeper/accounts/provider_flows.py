@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PURPOSE = "sso"
 """Of the rows in `tokens`."""
+_CLOCKS_APART = 60.0
+"""Seconds after the end for which a used flow is remembered: another node's clock may be behind."""
 
 
 class ProviderFlows:
@@ -46,9 +48,11 @@ class ProviderFlows:
             await self._rates.take(
                 conn, Attempt.PROVIDER, account=provider, client=client, request_id=request_id
             )
-            await conn.execute(
-                sa.delete(tokens).where(tokens.c.purpose == PURPOSE, tokens.c.expires_at <= now)
+            over = sa.select(tokens.c.hash).where(
+                tokens.c.purpose == PURPOSE, tokens.c.expires_at <= now - _CLOCKS_APART
             )
+            free = over.with_for_update(skip_locked=True)
+            await conn.execute(sa.delete(tokens).where(tokens.c.hash.in_(free)))
         try:
             async with self._db.begin() as conn:
                 await spend(conn, PURPOSE, state, expires_at=expires_at, now=now)

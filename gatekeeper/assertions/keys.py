@@ -26,6 +26,7 @@ from gatekeeper.audit.events import EventKind, Source
 from gatekeeper.core.clock import Clock
 from gatekeeper.core.errors import StoreUnavailable, Undecidable
 from gatekeeper.core.secretbox import SealBroken, SecretBox
+from gatekeeper.storage.locks import hold_name
 from gatekeeper.storage.tables import signing_keys
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ REFRESH = 5.0
 """Seconds between two looks at the table: after so long every process signs with the right key."""
 RECENT = 1.0
 """Seconds for which a look counts as new where verifiers ask."""
-_ATTEMPTS = 3
 
 log = structlog.get_logger("gatekeeper.assertions")
 
@@ -150,15 +150,9 @@ class SigningKeys:
         `forced`: before its time, unless one is waiting to sign already. `withdraw`: it signs from now on,
         and every other key is withdrawn at once, because somebody else may have one.
         """
-        for _ in range(_ATTEMPTS):
-            try:
-                async with self._db.begin() as conn:
-                    made = await self._add(conn, by, forced=forced, withdraw=withdraw)
-                break
-            except sa.exc.IntegrityError:
-                continue  # another process was first: look again at what is there
-        else:
-            raise StoreUnavailable("signing keys change faster than they can be read")
+        async with self._db.begin() as conn:
+            await hold_name(conn, "signing keys")  # who waited here sees what the other one made
+            made = await self._add(conn, by, forced=forced, withdraw=withdraw)
         await self.look()
         return made
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from gatekeeper.accounts import rows
 from gatekeeper.accounts.errors import InvalidCredentials
 from gatekeeper.accounts.federation import Federation, FederationRefused, ProviderPolicy, unlink
 from gatekeeper.core.session import UserRecord
@@ -212,10 +213,11 @@ def test_the_roles_of_the_mapping_follow_the_provider_and_no_others_do(tmp_path:
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
 def test_of_two_people_with_one_name_at_once_one_gets_the_account(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         await world.pat()
-        subjects = [f"subject-{number}" for number in range(8)]
+        subjects = [f"subject-{number}" for number in range(20)]
         outcomes = await asyncio.gather(
             *(federation(world).sign_in(PAT._replace(subject=subject)) for subject in subjects),
             return_exceptions=True,
@@ -227,6 +229,34 @@ def test_of_two_people_with_one_name_at_once_one_gets_the_account(tmp_path: Path
     tell(tmp_path, story)
 
 
+@pytest.mark.databases
+def test_one_person_in_twenty_tabs_is_bound_once_and_let_in_everywhere(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        pat = await world.pat()
+        made = await asyncio.gather(*(federation(world).sign_in(PAT) for _ in range(20)))
+        assert {user.id for user in made} == {pat.id}
+        assert len(await world.rows(tables.identities)) == len(await events(world, "identity.bound")) == 1
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.databases
+def test_who_is_unlinked_at_this_moment_does_not_come_in_by_the_old_binding(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        pat = await world.pat()
+        await federation(world).sign_in(PAT)
+        renamed = PAT._replace(login="nobody@example.com")
+        async with asyncio.TaskGroup() as tasks, world.db.begin() as conn:
+            await rows.locked_user(conn, pat.id)
+            coming = tasks.create_task(refused(world, renamed))
+            await asyncio.sleep(0.2)  # it has read the binding, where transactions do not queue
+            await unlink(conn, pat, "microsoft", by=BY, audit=world.audit, now=world.now)
+        assert coming.result() == "unknown_user"
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.databases
 def test_one_new_person_in_many_tabs_is_one_account(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         made = await asyncio.gather(*(federation(world, provision=True).sign_in(PAT) for _ in range(8)))

@@ -17,6 +17,7 @@ from gatekeeper.core.session import Session, SessionRecord, UserRecord
 from gatekeeper.storage import tables
 from gatekeeper.storage.engine import Database
 from tests.accounts.support import Lines
+from tests.servers.databases import make_database
 
 SECRET = "a-secret-that-every-test-here-has-in-common"
 OTHER_SECRET = "another-secret-that-nobody-else-here-knows"
@@ -33,11 +34,13 @@ class Story:
         self.ticks = 0.0
         self.lines = Lines()
 
-    def process(self, secret: str = SECRET, *, rotate: float | None = 30 * DAY) -> SigningKeys:
+    def process(
+        self, secret: str = SECRET, *, rotate: float | None = 30 * DAY, db: Database | None = None
+    ) -> SigningKeys:
         """One more process, as it is before it has looked."""
-        audit = AuditLog(self.db, lambda: self.now, self.lines)
+        audit = AuditLog(db or self.db, lambda: self.now, self.lines)
         return SigningKeys(
-            self.db,
+            db or self.db,
             audit,
             lambda: self.now,
             secrets=[secret],
@@ -52,7 +55,7 @@ class Story:
 
 @contextlib.asynccontextmanager
 async def story(folder: Path) -> AsyncIterator[Story]:
-    db = Database(f"sqlite:///{folder}/gatekeeper.db")
+    db = make_database(folder)
     await db.open()
     try:
         yield Story(db)

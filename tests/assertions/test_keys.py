@@ -22,6 +22,7 @@ from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.storage import tables
 from gatekeeper.storage.sealed import reseal
 from tests.assertions.support import DAY, OTHER_SECRET, SECRET, START, Story, tell
+from tests.servers.databases import make_database
 
 BY = Source("cli:test")
 
@@ -42,12 +43,34 @@ def test_the_first_key_signs_at_once_and_every_later_process_has_the_same(tmp_pa
     tell(tmp_path, told)
 
 
+@pytest.mark.databases
 def test_processes_that_start_at_once_end_with_one_key(tmp_path: Path) -> None:
     async def told(made: Story) -> None:
-        processes = [made.process() for _ in range(6)]
+        other = make_database(tmp_path)
+        await other.open()
+        processes = [made.process(db=db) for _ in range(6) for db in (made.db, other)]
         await asyncio.gather(*(process.refresh() for process in processes))
+        await other.close()
         assert len(await made.rows()) == 1
         assert len({process.current(made.now).kid for process in processes}) == 1
+
+    tell(tmp_path, told)
+
+
+@pytest.mark.databases
+def test_withdrawing_and_rotating_at_once_leave_one_order_of_events(tmp_path: Path) -> None:
+    async def told(made: Story) -> None:
+        first = made.process()
+        await first.refresh()
+        (withdrawn,) = await made.rows()
+        made.now += 31 * DAY
+        rotating = [made.process() for _ in range(4)]
+        await asyncio.gather(
+            first.add(BY, withdraw=True), *(process.refresh() for process in rotating), first.add(BY)
+        )
+        rows = await made.rows()
+        assert withdrawn.kid not in {row.kid for row in rows}
+        assert len(rows) == 1 and rows[0].retires_at is None
 
     tell(tmp_path, told)
 

@@ -21,6 +21,8 @@ from gatekeeper.core.protocols import Receive, Scope, Send
 from gatekeeper.core.session import EndReason
 from gatekeeper.demo.serving import serving
 from gatekeeper.storage.tables import audit_events, kept_forms
+from tests.accounts.support import SECRET
+from tests.servers.databases import settings_for
 from tests.stack.whole import PASSWORD, Whole, whole
 
 PAGE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin"}
@@ -142,7 +144,13 @@ def house(folder: Path, **more: Any) -> Iterator[House]:
     clock, application = Clock(), Application()
     session = {"idle_timeout": "10m", "keep_forms": True, **more.pop("session", {})}
     with serving(application) as port:
-        settings: dict[str, Any] = {"clock": clock, "session": session, **more}
+        settings: dict[str, Any] = {
+            "clock": clock,
+            "session": session,
+            "secret": SECRET,
+            **settings_for(folder),
+            **more,
+        }
         with whole(folder, f"http://127.0.0.1:{port}", **settings) as gate:
             yield House(gate, application, clock)
 
@@ -202,6 +210,7 @@ def test_ten_megabytes_with_two_files_arrive_byte_for_byte(tmp_path: Path) -> No
         assert headers[b"content-type"] == b"multipart/form-data; boundary=x"
 
 
+@pytest.mark.databases
 def test_fifty_sends_at_once_send_once(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         browser = here.kept()
@@ -300,6 +309,7 @@ def test_what_was_changed_in_the_database_is_refused_and_gone(tmp_path: Path, co
         assert (here.application.posted, here.rows()) == ([], 0)
 
 
+@pytest.mark.sqlite
 def test_nothing_of_it_can_be_read_in_the_database(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         here.kept(body=b"customer=Rosebud", target="/canary")
