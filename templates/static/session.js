@@ -81,6 +81,8 @@
   const say = (type, more) => channel?.postMessage({ type, id, ...more });
 
   function join() {
+    // The beacon of the page before may be slower than our own first request, and must not have the last word.
+    setTimeout(look, 2500);
     others.clear();
     if (!self.BroadcastChannel) return;
     channel = new BroadcastChannel(`gatekeeper:${prefix}`);
