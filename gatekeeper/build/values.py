@@ -71,28 +71,28 @@ def make_policy_of(settings: Settings, application: UpstreamSettings) -> Policy:
     )
 
 
+def make_allow_of(rule: Written) -> Allow:
+    """Whom a rule lets in."""
+    allow = rule.allow
+    if isinstance(allow, Access):
+        return make_allow(roles=allow.roles, users=allow.users, two_factor=allow.two_factor)
+    return _WORDS[allow]
+
+
 def _compiled(rules: Iterable[Written], scheme: str, *, case_insensitive: bool) -> list[Rule]:
-    compiled = []
-    for rule in rules:
-        allow = rule.allow
-        who = (
-            make_allow(roles=allow.roles, users=allow.users, two_factor=allow.two_factor)
-            if isinstance(allow, Access)
-            else _WORDS[allow]
+    return [
+        make_rule(
+            rule.path,
+            rule.methods,
+            make_allow_of(rule),
+            path_regex=rule.path_regex,
+            hosts=rule.host,
+            networks=rule.networks,
+            scheme=scheme,
+            case_insensitive=case_insensitive,
         )
-        compiled.append(
-            make_rule(
-                rule.path,
-                rule.methods,
-                who,
-                path_regex=rule.path_regex,
-                hosts=rule.host,
-                networks=rule.networks,
-                scheme=scheme,
-                case_insensitive=case_insensitive,
-            )
-        )
-    return compiled
+        for rule in rules
+    ]
 
 
 def make_public_origins(settings: Settings) -> list[str]:

@@ -44,10 +44,17 @@ def settings_from(config: Path, *, serving: bool = False, create: bool = False) 
     `serving` and `create` make the secret when there is none yet; `serving` needs an upstream and the files
     of `tls`, too.
     """
-    try:
-        return load_settings(
+    return or_exit(
+        lambda: load_settings(
             config, os.environ, create=serving or create, needs_upstream=serving, serving=serving
         )
+    )
+
+
+def or_exit(load: Callable[[], T]) -> T:
+    """What `load` reads; every problem of a SettingsError on a line of its own and exit code 1."""
+    try:
+        return load()
     except SettingsError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)

@@ -13,13 +13,16 @@ import click
 import structlog
 import uvloop
 
+from gatekeeper import __version__
 from gatekeeper.build import Gatekeeper
-from gatekeeper.cli.common import config_option, settings_from
+from gatekeeper.cli.common import config_option, or_exit
 from gatekeeper.gate.server.descriptors import raise_descriptor_limit
 from gatekeeper.serving.server import make_server, make_server_limits
 from gatekeeper.serving.sockets import CannotListen, close_all, listen_on
 from gatekeeper.serving.supervisor import Supervisor
-from gatekeeper.settings import load_settings
+from gatekeeper.settings import Settings
+from gatekeeper.settings.load import Source, load_with_source
+from gatekeeper.settings.snapshot import write_snapshot
 from gatekeeper.telemetry import logs
 
 log = structlog.get_logger("gatekeeper")
@@ -32,15 +35,35 @@ def serve(config: Path) -> None:
 
     SIGHUP (or `gatekeeper reload`) reads the configuration anew; SIGTERM finishes what is under way and ends.
     """
-    settings = settings_from(config, serving=True)
+    configuration = _Configuration(config)
+    settings = or_exit(configuration.load)
     logs.configure(settings.log.level, settings.log.format)
-    supervisor = Supervisor(settings, partial(load_settings, config.absolute(), dict(os.environ)))
+    supervisor = Supervisor(settings, configuration.load, describe=configuration.describe)
     try:
         code = supervisor.run()
     except CannotListen as error:
         raise click.ClickException(str(error)) from error
     if code:
         raise click.exceptions.Exit(code)
+
+
+class _Configuration:
+    """The file, and what it said when it was last read."""
+
+    def __init__(self, config: Path) -> None:
+        self._read = partial(load_with_source, config.absolute(), dict(os.environ))
+        self._last: tuple[Settings, Source] | None = None
+
+    def load(self) -> Settings:
+        """Raises SettingsError."""
+        self._last = self._read()
+        return self._last[0]
+
+    def describe(self, settings: Settings) -> str:
+        """What is kept of `settings`, which must be what was read last."""
+        if self._last is None or self._last[0] is not settings:
+            raise RuntimeError("these settings are not those that were read last")
+        return write_snapshot(self._last[1], settings.secrets[0].get_secret_value(), version=__version__)
 
 
 def run_server(app: Gatekeeper, *, on_started: Callable[[], None] = lambda: None) -> bool:

@@ -22,6 +22,7 @@ from gatekeeper.core.clock import Clock
 from gatekeeper.serving.generation import Generation, Worker, make_generation
 from gatekeeper.serving.notify import READY, RELOADING, STOPPING, notify
 from gatekeeper.serving.pidfile import PidFile
+from gatekeeper.serving.running import forget_running, keep_running
 from gatekeeper.serving.sockets import CannotListen, Listeners
 from gatekeeper.serving.worker import CANNOT_START, Counting, run_worker
 from gatekeeper.settings import Settings, SettingsError
@@ -45,12 +46,21 @@ log = structlog.get_logger("gatekeeper")
 
 
 class Supervisor:
-    """Runs until SIGTERM or SIGINT. `load` reads the settings anew and raises SettingsError."""
+    """Runs until SIGTERM or SIGINT. `load` reads the settings anew and raises SettingsError.
+
+    `describe` gives what is kept about the settings in force (`serving.running`).
+    """
 
     def __init__(
-        self, settings: Settings, load: Callable[[], Settings], *, clock: Clock = time.monotonic
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        *,
+        describe: Callable[[Settings], str] | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._load = load
+        self._describe = describe
         self._clock = clock
         self._current = make_generation(1, settings)
         self._next: Generation | None = None
@@ -79,6 +89,8 @@ class Supervisor:
             return self._code
         finally:
             self._listeners.close()
+            if self._pid_file.held:
+                forget_running(self._current.settings.data_dir)
             self._pid_file.release()
             self._selector.close()
 
@@ -293,6 +305,7 @@ class Supervisor:
         self._listeners.keep_only(generation.addresses)
         self._reloads += 1
         self._boards.board(0)[at.RELOADS] += 1
+        self._keep_running()  # before the pid file says that the reload is done
         self._pid_file.write(self._reloads, "")
         logs.configure(generation.settings.log.level, generation.settings.log.format)
         notify(READY)
@@ -322,6 +335,16 @@ class Supervisor:
             return
         if not taken:
             log.warning("another `gatekeeper serve` uses this data_dir: `gatekeeper reload` finds that one")
+        self._keep_running()
+
+    def _keep_running(self) -> None:
+        if self._describe is None or not self._pid_file.held:
+            return
+        settings = self._current.settings
+        try:
+            keep_running(settings.data_dir, self._describe(settings))
+        except OSError as error:
+            log.warning("`gatekeeper reload --dry-run` will not know what runs", error=error.strerror)
 
 
 def _send(worker: Worker, number: signal.Signals) -> None:

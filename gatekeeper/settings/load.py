@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
 from gatekeeper.settings.document import MAX_BYTES, Document, read_document
-from gatekeeper.settings.environment import override
+from gatekeeper.settings.environment import PREFIX, override
 from gatekeeper.settings.files import file_problems
 from gatekeeper.settings.mail import MailSettings, with_password
 from gatekeeper.settings.model import Settings
@@ -37,6 +37,16 @@ _SECRETS: tuple[Loc, ...] = (
 """Keys that a file open to others must not have, beside those in lists."""
 
 
+class Source(NamedTuple):
+    """What settings were made of: keys and values as written, variables included. It holds secrets."""
+
+    data: Mapping[str, Any]
+    base: Path
+    """Where relative paths begin."""
+    variables: tuple[str, ...]
+    """The names of the variables of ours that there were."""
+
+
 def load_settings(
     path: Path,
     environ: Mapping[str, str],
@@ -45,6 +55,19 @@ def load_settings(
     needs_upstream: bool = True,
     serving: bool = True,
 ) -> Settings:
+    """As `load_with_source`, the settings alone."""
+    found, _ = load_with_source(path, environ, create=create, needs_upstream=needs_upstream, serving=serving)
+    return found
+
+
+def load_with_source(
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    create: bool = True,
+    needs_upstream: bool = True,
+    serving: bool = True,
+) -> tuple[Settings, Source]:
     """Read `path`, override from `environ`, check everything, and find or make the secret.
 
     With `create` false nothing is written: a secret that is not there yet stays absent. `needs_upstream`
@@ -55,12 +78,20 @@ def load_settings(
     raw, status = _read(path)
     document = read_document(raw, str(path))
     extra: dict[Loc, str] = {}
-    listed = document.data.get("oidc")
-    count = len(listed) if isinstance(listed, list) else 0
-    for loc in (*_SECRETS, *(("oidc", index, "client_secret") for index in range(count))):
+    for loc in secret_places(document.data):
         if _stands_in(document.data, loc) and (complaint := open_to_others(path, status)):
             extra[loc] = f"a secret stands in here, but {complaint}"
-    return _finish(document, path.absolute().parent, environ, extra, create, needs_upstream, serving)
+    base = path.absolute().parent
+    settings = _finish(document, base, environ, extra, create, needs_upstream, serving)
+    variables = tuple(sorted(name for name in environ if name.startswith(PREFIX)))
+    return settings, Source(document.data, base, variables)
+
+
+def secret_places(data: Mapping[str, Any]) -> list[Loc]:
+    """Where secrets may stand in a configuration like this one."""
+    listed = data.get("oidc")
+    count = len(listed) if isinstance(listed, list) else 0
+    return [*_SECRETS, *(("oidc", index, "client_secret") for index in range(count))]
 
 
 def make_settings(

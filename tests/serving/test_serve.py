@@ -169,3 +169,19 @@ def test_two_installations_do_not_share_an_address_unnoticed(made: Installation)
     with made.serving():
         done = made.run("serve")
     assert done.returncode == 1 and "Address already in use" in done.stderr
+
+
+def test_a_dry_run_compares_with_what_runs_and_changes_nothing(made: Installation) -> None:
+    made.write("processes: 1\nrules: [{path: /x, allow: signed_in}]\n")
+    with made.serving():
+        kept = made.folder / "data/running.json"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        cookie, workers = sign_in(made.port), made.workers()
+        made.write("processes: 1\nrules: [{path: /x, allow: deny}]\n")
+        done = made.run("reload", "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert "changed: rules[0] /x" in done.stdout and "lose: GET /x" in done.stdout
+        assert made.workers() == workers and get(made.port, "/x", cookie) == (200, b"ada")
+        assert made.run("reload").returncode == 0
+        assert "Rules: no change." in made.run("reload", "--dry-run").stdout
+    assert not kept.exists()
