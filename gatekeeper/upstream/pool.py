@@ -178,9 +178,12 @@ class ConnectionPool:
             waiter.future.set_result(None)
 
     def _next_waiter(self) -> _Waiter | None:
-        """The first that may have more: nobody waits while there is a place for him."""
+        """The first that may have more: nobody waits while there is a place for him.
+
+        One that was cancelled in this very turn of the loop still stands in line, and takes nothing any more.
+        """
         for waiter in self._waiters:
-            if self._may_have_more(waiter.client):
+            if not waiter.future.done() and self._may_have_more(waiter.client):
                 self._waiters.remove(waiter)
                 return waiter
         return None

@@ -328,6 +328,30 @@ def test_who_is_cancelled_when_handed_a_connection_passes_it_on() -> None:
     run(story())
 
 
+@pytest.mark.parametrize("closed", [False, True])
+def test_who_was_cancelled_in_the_same_turn_is_handed_nothing(closed: bool) -> None:
+    """Signing out cuts all answers of a session at once: those under way, and those still in line."""
+
+    async def story() -> None:
+        async with application(always) as fake, proxy(fake, UpstreamLimits(max_connections=1)) as app:
+            held = await app.pool.acquire("a")
+            waiting = [asyncio.get_running_loop().create_task(app.pool.acquire(who)) for who in "aab"]
+            await asyncio.sleep(0)
+            for impatient in waiting[:2]:
+                impatient.cancel()
+            if closed:
+                held.abort()
+            else:
+                app.pool.released(held)
+            patient = await waiting[2]
+            assert (patient is held) is not closed
+            assert (app.pool.open, app.pool.waiting) == (1, 0)
+            app.pool.released(patient)
+            assert app.pool.take("a", repeatable=True) is patient
+
+    run(story())
+
+
 def test_a_failed_connection_attempt_gives_its_place_back() -> None:
     async def story() -> None:
         async with application(always) as fake:
