@@ -121,6 +121,7 @@ def _make(
             for path in settings.session.background_paths
         ),
         authorization=_authorization(written, read),
+        elsewhere=behind.app is NOTHING.app,
         logout_paths=tuple(
             compile_glob(path, case_insensitive=written.case_insensitive, trailing_slash=True)
             for path in written.logout_paths

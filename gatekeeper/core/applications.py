@@ -46,6 +46,8 @@ class Application:
 
     authorization: Authorization | None = None
     """What becomes of the client's Authorization header; None: it passes."""
+    elsewhere: bool = False
+    """Its traffic never passes through here: another proxy carries it, and asks."""
     logout_paths: tuple[re.Pattern[str], ...] = ()
     """Its own sign-out links, which lead to ours."""
     front: str = "/"

@@ -47,11 +47,15 @@ class Authorization(NamedTuple):
             return headers, ()
         return [pair for pair in headers if pair[0] != _NAME], () if value is None else ((_NAME, value),)
 
-    def answered(self, value: bytes | None) -> HeaderList:
-        """The same for a proxy that asked: what it must write; an empty value takes the client's out."""
+    def answered(self, value: bytes | None, *, told: bool) -> HeaderList:
+        """The same for a proxy that asked: what it must write; an empty value takes the client's out.
+
+        Only for what another proxy carries it is `told`: one in front of all the rest may hand a person's own
+        question on as it hands on every other request, and the person would read the value.
+        """
         if value is None and self.passes:
             return ()
-        return ((_NAME, value or b""),)
+        return ((_NAME, (value or b"") if told else b""),)
 
 
 def is_public(policy: Policy, decision: Decision) -> bool:

@@ -249,7 +249,8 @@ class ForwardAuth:
                 self._guard.used(session, now, navigation=facts.kind is Kind.NAVIGATION)
         if authorization is not None and decision is not None:
             complete = session if session is not None and session.step == "" else None
-            identity += authorization.answered(authorization.value(complete, application.policy, decision))
+            value = authorization.value(complete, application.policy, decision)
+            identity += authorization.answered(value, told=application.elsewhere)
         cached = self._dialect.cached and facts.kind is not Kind.WEBSOCKET
         headers = [*(_FOR_A_SECOND if cached else _FOR_ONCE), *identity]
         if cookies:

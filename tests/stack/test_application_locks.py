@@ -54,6 +54,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "authorization": "drop",
             },
             {
+                "name": "asked",
+                "at": "/asked",
+                "url": "none",
+                "authorization": {"roles": by_role},
+                "rules": [{"path": "/asked/open", "allow": "public"}],
+            },
+            {
                 "name": "mixed",
                 "at": "/mixed",
                 "url": f"http://127.0.0.1:{wiki.port}",
@@ -200,7 +207,16 @@ def question(path: str, **headers: str) -> dict[str, str]:
 
 def test_a_proxy_that_asks_is_told_what_to_write_and_what_to_take_out(shared: House) -> None:
     browser = signed_in(shared, "ada")
-    expected = {"/x": "Bearer only.reads", "/dropped": "", "/mixed": None, "/plain": None, "/open/x": ""}
+    expected = {"/asked/x": "Bearer only.reads", "/dropped": "", "/mixed": None, "/plain": None}
+    for path, value in (expected | {"/asked/open": "", "/open/x": ""}).items():
+        answer = browser.ask(OFFICE, "/_gate/auth/nginx", **question(path))
+        assert (answer.status, answer.headers.get("authorization")) == (200, value), path
+
+
+def test_what_is_written_here_is_told_to_nobody_who_asks(shared: House) -> None:
+    """A proxy that hands everything on may hand on a person's own question, too."""
+    browser = signed_in(shared, "olga")
+    expected = {"/x": "", "/reports/x": "", "/reports/open/x": "", "/mixed/x": ""}
     for path, value in expected.items():
         answer = browser.ask(OFFICE, "/_gate/auth/nginx", **question(path))
         assert (answer.status, answer.headers.get("authorization")) == (200, value), path
