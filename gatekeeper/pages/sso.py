@@ -32,7 +32,7 @@ from gatekeeper.pages.sso_buttons import MICROSOFT
 from gatekeeper.pages.sso_flows import Flow, FlowCookies
 from gatekeeper.pages.sso_services import IDP, Federation, ProviderFlows, SignInProvider
 from gatekeeper.providers.callback import Callback, parse_callback
-from gatekeeper.providers.messages import message_of
+from gatekeeper.providers.messages import ANOTHER_ACCOUNT, message_of
 from gatekeeper.providers.protocol import Claims, ProviderError
 from gatekeeper.sessions.errors import SessionOver
 
@@ -113,6 +113,7 @@ class SsoPages:
                     nonce=flow.nonce,
                     verifier=flow.verifier,
                     redirect_uri=self._redirect_uri(request, entry),
+                    choose="choose" in request.query_params,
                 )
         except TimeoutError:
             error = ProviderError("unreachable", f"no answer within {BEGIN_WITHIN:g} s")
@@ -250,6 +251,10 @@ class SsoPages:
             vendor_code=vendor_code,
             next=way.target,
             back=f"{self._prefix}/login" + _next(way.target),
+            # The provider lets whoever is signed in there through at once: without this, the same again.
+            other=f"{self._prefix}/sso/{way.name}?choose=1" + _next(way.target).replace("?", "&", 1)
+            if code in ANOTHER_ACCOUNT
+            else "",
         )
         if way.flow is not None:
             self._cookies.finish(request, response, way.flow)

@@ -32,6 +32,8 @@ class Metadata(NamedTuple):
     """How a client may prove itself at the token endpoint."""
     sends_issuer: bool = False
     """Whether every callback carries `iss` (RFC 9207)."""
+    prompts: tuple[str, ...] = ()
+    """What may be asked of the person (`prompt_values_supported`); () when it does not say."""
     text: str = ""
     """The whole document, as it came."""
 
@@ -109,6 +111,7 @@ class Discovery:
         if not isinstance(issuer, str) or not self._accept_issuer(issuer):
             raise ProviderError("discovery_invalid", "the published issuer is not the configured one")
         methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        prompts = document.get("prompt_values_supported")
         return Metadata(
             issuer,
             self._address(document.get("authorization_endpoint"), "authorization_endpoint"),
@@ -116,8 +119,9 @@ class Discovery:
             self._address(document.get("jwks_uri"), "jwks_uri"),
             self._optional(document.get("userinfo_endpoint"), "userinfo_endpoint"),
             self._optional(document.get("end_session_endpoint"), "end_session_endpoint"),
-            tuple(each for each in methods if isinstance(each, str)) if isinstance(methods, list) else (),
+            _texts(methods),
             document.get("authorization_response_iss_parameter_supported") is True,
+            _texts(prompts),
             text,
         )
 
@@ -126,3 +130,7 @@ class Discovery:
 
     def _optional(self, url: object, what: str) -> str | None:
         return None if url is None else self._address(url, what)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()

@@ -313,6 +313,14 @@ MESSAGES: dict[str, Message] = {
     ),
 }
 
+ANOTHER_ACCOUNT = frozenset(
+    {
+        *("aad_user_not_found", "user_not_found", "other_person", "disabled", "locked", "no_role"),
+        *("email_unverified", "no_access", "blocked", "conditional_access", "tenant_not_allowed"),
+    }
+)
+"""What is about the account that somebody signed in with: with another one it may work."""
+
 STAY_AT_MICROSOFT = ("application_unknown", "redirect_mismatch", "wrong_credentials")
 """Shown by Microsoft on its own page, from which nobody comes back: explained at the sign-in page."""
 

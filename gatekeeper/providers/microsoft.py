@@ -39,7 +39,8 @@ from gatekeeper.providers.tenants import GUID, TenantOf, issuer_pattern
 T = TypeVar("T")
 
 NAME = "microsoft"
-_THREADS = 4
+_THREADS = 16
+"""Codes that are redeemed at once: each waits in one for the provider's answer."""
 _MANY_TENANTS = "{tenantid}"
 
 
@@ -92,6 +93,8 @@ class Microsoft:
         )
         self.keys = Keys(fetcher, clock)
         self._tenant_of = TenantOf(config.authority, fetcher, clock)
+        self._addresses: dict[str, tuple[Metadata, str]] = {}
+        """By redirect URI, of which there is one for each host of ours."""
         # Its own: the default one also looks up host names, which those who wait in here wait for.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="msal")
 
@@ -100,33 +103,55 @@ class Microsoft:
         return self._config.label
 
     async def begin(
-        self, *, state: str, nonce: str, verifier: str, redirect_uri: str, login_hint: str = ""
+        self,
+        *,
+        state: str,
+        nonce: str,
+        verifier: str,
+        redirect_uri: str,
+        login_hint: str = "",
+        choose: bool = False,
     ) -> str:
-        config = self._config
-
-        def build(app: msal.ClientApplication) -> str:
-            flow = app.initiate_auth_code_flow(
-                self._scopes(),
-                redirect_uri=redirect_uri,
-                state=state,
-                prompt=config.prompt,
-                login_hint=login_hint or None,
-                domain_hint=config.domain_hint,
-                response_mode="form_post",  # replaced below; MSAL warns about every other
-            )
-            return str(flow["auth_uri"])
-
         async with within(self.fetcher.budget):
-            metadata = await self.discovery.metadata()
-            address = await self._with_msal(self._wire(metadata), build)
+            address = await self._address(redirect_uri)
+        more = {"login_hint": login_hint} if login_hint else {}
+        if choose:
+            more["prompt"] = "select_account"
         return _replaced(
             address,
+            **more,
+            state=state,
             nonce=_nonce_sent(nonce),
             code_challenge=challenge(verifier),
             # A form posted from another site would not carry the flow's cookie, which is SameSite=Lax. A code
             # in the address is worth nothing without the verifier in that cookie, and once used.
             response_mode="query",
         )
+
+    async def _address(self, redirect_uri: str) -> str:
+        """Where everybody goes who comes back to `redirect_uri`, but for what belongs to one flow.
+
+        MSAL is asked once: anybody may press the button, and its threads may all be waiting for answers.
+        """
+        metadata, config = await self.discovery.metadata(), self._config
+        known, address = self._addresses.get(redirect_uri, (None, ""))
+        if known == metadata:
+            return address
+
+        def build(app: msal.ClientApplication) -> str:
+            flow = app.initiate_auth_code_flow(
+                self._scopes(),
+                redirect_uri=redirect_uri,
+                state="-",
+                prompt=config.prompt,
+                domain_hint=config.domain_hint,
+                response_mode="form_post",  # replaced, as is the state; MSAL warns about every other
+            )
+            return str(flow["auth_uri"])
+
+        address = await self._with_msal(self._wire(metadata), build)
+        self._addresses[redirect_uri] = (metadata, address)
+        return address
 
     async def redeem(
         self, *, code: str, verifier: str, nonce: str, redirect_uri: str, issuer: str = ""

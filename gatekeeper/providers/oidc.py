@@ -79,7 +79,14 @@ class Oidc:
         return self._config.label
 
     async def begin(
-        self, *, state: str, nonce: str, verifier: str, redirect_uri: str, login_hint: str = ""
+        self,
+        *,
+        state: str,
+        nonce: str,
+        verifier: str,
+        redirect_uri: str,
+        login_hint: str = "",
+        choose: bool = False,
     ) -> str:
         async with within(self.fetcher.budget):
             metadata = await self.discovery.metadata()
@@ -95,6 +102,8 @@ class Oidc:
         }
         if login_hint:
             asked["login_hint"] = login_hint
+        if choose:  # not every provider knows a page to choose at; signing in anew is known to all
+            asked["prompt"] = "select_account" if "select_account" in metadata.prompts else "login"
         return _with_query(metadata.authorization_endpoint, asked)
 
     async def redeem(

@@ -64,9 +64,16 @@ class Provider(Protocol):
         """What its button says after "Sign in with", such as "Microsoft"; or the whole button."""
 
     async def begin(
-        self, *, state: str, nonce: str, verifier: str, redirect_uri: str, login_hint: str = ""
+        self,
+        *,
+        state: str,
+        nonce: str,
+        verifier: str,
+        redirect_uri: str,
+        login_hint: str = "",
+        choose: bool = False,
     ) -> str:
-        """The address to send the browser to.
+        """The address to send the browser to; with `choose` to where a person takes another account.
 
         `state`, `nonce` and `verifier` (43 to 128 characters of base64url, RFC 7636 section 4.1) belong to
         this flow alone; the browser keeps them. Raises `ProviderError` ("unreachable", "discovery_invalid").

@@ -25,14 +25,21 @@ class FakeProvider:
         self.redeemed: list[dict[str, str]] = []
 
     async def begin(
-        self, *, state: str, nonce: str, verifier: str, redirect_uri: str, login_hint: str = ""
+        self,
+        *,
+        state: str,
+        nonce: str,
+        verifier: str,
+        redirect_uri: str,
+        login_hint: str = "",
+        choose: bool = False,
     ) -> str:
         if self.silent:
             await asyncio.Event().wait()
         if self.begin_fails_with is not None:
             raise self.begin_fails_with
         sent = {"state": state, "nonce": nonce, "verifier": verifier, "redirect_uri": redirect_uri}
-        self.begun.append(sent)
+        self.begun.append(sent | ({"choose": "yes"} if choose else {}))
         return "https://login.example/authorize?" + urlencode({"state": state, "nonce": nonce})
 
     async def redeem(

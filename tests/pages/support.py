@@ -591,7 +591,7 @@ class House:
         raw = scope["raw_path"].split(b"?")[0]
         scope["gatekeeper"] = RequestContext(
             request_id="req-1",
-            facts=None if self.unreadable else _facts(scope, raw, self.origins[0].partition("://")[2]),
+            facts=None if self.unreadable else _facts(scope, raw),
             session=session,
             ended=self.gone if cookie and session is None else None,
             refusal=self.refusals.get(path),
@@ -599,11 +599,11 @@ class House:
         await self.pages(scope, receive, send)
 
 
-def _facts(scope: Scope, raw: bytes, host: str) -> Facts:
+def _facts(scope: Scope, raw: bytes) -> Facts:
     return Facts(
         method=scope["method"],
         scheme="https",
-        host=host,
+        host=dict(scope["headers"])[b"host"].decode("ascii"),
         target=parse_target(raw, scope["query_string"]),
         client="192.0.2.7",
         kind=Kind.NAVIGATION,

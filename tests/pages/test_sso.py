@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -251,6 +252,28 @@ def test_claims_of_another_provider_are_refused() -> None:
         told.provider.claims = told.provider.claims._replace(provider="okta")
         assert title(await told.back(await told.out())) == MESSAGES["token_invalid"].title
         assert not told.house.federation.asked
+
+    run(story)
+
+
+def test_whoever_is_not_known_can_use_another_account() -> None:
+    """The provider knows who is signed in there and lets them through at once: it must be told to ask."""
+
+    async def story() -> None:
+        told = Story()
+        told.house.federation.fails_with = FederationRefused(reason="unknown_user")
+        page = await told.back(await told.out("/orders?a=1&b=2"))
+        link = re.search(r'href="([^"]+)"[^>]*>Use another account<', page.text)
+        assert link is not None, page.text
+        told.house.federation.fails_with = None
+        again = await told.browser.get(unescape(link[1]), sec_fetch_site="same-origin")
+        assert [begun.get("choose") for begun in told.provider.begun] == [None, "yes"]
+        assert (await told.back(state_of(again))).headers["location"] == "/orders?a=1&b=2"
+
+        told.browser.http.cookies.clear()
+        told.provider.redeem_fails_with = ProviderError("token_invalid", "x")
+        page = await told.back(await told.out())
+        assert "Use another account" not in page.text, "nothing that another one would change"
 
     run(story)
 

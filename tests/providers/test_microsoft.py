@@ -55,6 +55,32 @@ def test_the_address_asks_for_this_flow_alone(idp: Idp) -> None:
     assert flow.verifier not in str(asked)
 
 
+def test_two_people_are_sent_there_with_nothing_in_common(idp: Idp) -> None:
+    """MSAL makes the address once, and each flow has its own state, nonce, challenge, hint and prompt."""
+
+    async def run() -> list[dict[str, list[str]]]:
+        provider, asked = microsoft(idp, prompt="consent"), []
+        for hint, choose in (("pat@example.com", True), ("", False)):
+            flow = Flow()
+            address = await provider.begin(
+                state=flow.state,
+                nonce=flow.nonce,
+                verifier=flow.verifier,
+                redirect_uri=REDIRECT,
+                login_hint=hint,
+                choose=choose,
+            )
+            asked.append(parse_qs(urlsplit(address).query, keep_blank_values=True))
+            assert asked[-1]["state"] == [flow.state]
+        return asked
+
+    one, other = asyncio.run(run())
+    assert (one.pop("login_hint"), one.pop("prompt")) == (["pat@example.com"], ["select_account"])
+    assert other.pop("prompt") == ["consent"] and "login_hint" not in other
+    assert {name for name in one if one[name] != other.get(name)} == {"state", "nonce", "code_challenge"}
+    assert one.keys() == other.keys()
+
+
 def test_whoever_signs_in_is_known_by_what_never_changes(idp: Idp) -> None:
     idp.directory.people[0].email = "pat.example@example.com"
     claims = signed_in(idp)

@@ -128,6 +128,22 @@ def test_groups_become_roles_and_are_never_too_few(idp: Idp) -> None:
         assert refusal(idp, oidc, roles=rules).code == "token_invalid"
 
 
+@pytest.mark.parametrize(
+    ("known", "prompt"), [(None, "login"), ("x", "login"), (["select_account"], "select_account")]
+)
+def test_another_account_is_taken_in_a_way_that_the_provider_knows(
+    idp: Idp, known: object, prompt: str
+) -> None:
+    idp.directory.faults.discovery = publishing(prompt_values_supported=known)
+
+    async def run() -> str:
+        return await oidc(idp).begin(
+            state="s", nonce="n", verifier="v" * 43, redirect_uri=REDIRECT, choose=True
+        )
+
+    assert parse_qs(urlsplit(asyncio.run(run())).query)["prompt"] == [prompt]
+
+
 @pytest.mark.parametrize(("claim", "value"), [("amr", ["pwd", "otp"]), ("acr", "otp")])
 def test_its_second_factor_counts_when_that_was_configured(idp: Idp, claim: str, value: object) -> None:
     idp.directory.faults.token = saying(**{claim: value})

@@ -29,6 +29,30 @@ def test_an_endpoint_that_never_answers(idp: Idp, endpoint: str, make: object) -
     assert BUDGET == 5.0
 
 
+def test_slow_answers_to_others_keep_nobody_from_going_there(idp: Idp) -> None:
+    """However many codes are being redeemed: the button does not wait for them."""
+
+    async def run() -> float:
+        provider = microsoft(idp, budget=2.0)
+        await walk(idp, provider)
+        idp.directory.faults.silent = {"token"}
+        flow = Flow()
+        sent = {"verifier": flow.verifier, "nonce": flow.nonce, "redirect_uri": REDIRECT}
+        redeems = asyncio.gather(
+            *(provider.redeem(code=f"c{number}", **sent) for number in range(40)), return_exceptions=True
+        )
+        while idp.directory.asked.count("token") < 5:
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        await provider.begin(state="s", nonce="n", verifier=flow.verifier, redirect_uri=REDIRECT)
+        took = time.monotonic() - began
+        for answer in await redeems:
+            assert isinstance(answer, ProviderError) and answer.code == "unreachable"
+        return took
+
+    assert asyncio.run(run()) < 1.0
+
+
 @pytest.mark.parametrize("kind", ["microsoft", "oidc"])
 def test_nobody_there(kind: str) -> None:
     with socket.socket() as listener:
