@@ -124,4 +124,5 @@ def _record(row: sa.Row[tuple[object, ...]], roles: Sequence[str]) -> UserRecord
         two_factor=row.two_factor,
         second_factor=row.second_factor,
         welcomed=row.welcomed_at is not None,
+        has_password=row.password_hash is not None,
     )

@@ -95,6 +95,8 @@ class UserRecord(NamedTuple):
     second_factor: bool = False
     """Whether one is set up."""
     welcomed: bool = False
+    has_password: bool = True
+    """False for whoever only signs in elsewhere."""
 
 
 class Session(NamedTuple):

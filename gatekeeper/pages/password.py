@@ -13,7 +13,7 @@ from gatekeeper.pages.flow import SignInFlow, source_of
 from gatekeeper.pages.form_errors import WRONG_PASSWORD, Errors, PasswordWords
 from gatekeeper.pages.form_guard import FormGuard, Posted
 from gatekeeper.pages.i18n import Locale
-from gatekeeper.pages.page import Pages
+from gatekeeper.pages.page import Pages, see_other
 from gatekeeper.pages.services import PasswordChanges, Sessions
 from gatekeeper.pages.session_cookie import BrowserSession, Held
 from gatekeeper.pages.trouble import TROUBLE, trouble_of
@@ -57,14 +57,14 @@ class PasswordPage:
     async def show(self, request: Request) -> Response:
         """The form. Whoever is not signed in comes back here after signing in."""
         target = self._target(request.query_params.get("next", ""))
-        session = await self._flow.enter(request, target, Step.NEW_PASSWORD, Step.DONE)
+        session = await self._enter(request, target)
         return session if isinstance(session, Response) else self._page(request, session, target, {})
 
     async def submit(self, request: Request) -> Response:
         """Change it, or skip where that may be; then on, under a new session id."""
         posted = await self._guard.read(request)
         target = self._target(posted.field("next"))
-        session = await self._flow.enter(request, target, Step.NEW_PASSWORD, Step.DONE)
+        session = await self._enter(request, target)
         if isinstance(session, Response):
             return session
         if target == self._own and not session.complete:  # changing it once is enough
@@ -97,6 +97,13 @@ class PasswordPage:
             self._holder.keep(response, held)
             return response
         return await self._flow.go_on(request, held, target)
+
+    async def _enter(self, request: Request, target: str) -> Session | Response:
+        """Whoever has no password here has none to change, and is not to guess at one until locked."""
+        session = await self._flow.enter(request, target, Step.NEW_PASSWORD, Step.DONE)
+        if isinstance(session, Response) or not session.complete or session.user.has_password:
+            return session
+        return see_other(self._account)
 
     async def _change(self, request: Request, session: Session, posted: Posted) -> Held:
         await self._passwords.change(

@@ -35,6 +35,8 @@ def test_an_added_account_is_found_by_id_and_by_any_spelling(tmp_path: Path) -> 
         assert await w.users.find("nobody@example.com") is None
         assert await w.users.get(pat.id + 1) is None
         assert pat[1:7] == (LOGIN, "Pat Example", LOGIN, ("ops",), False, 0)
+        elsewhere = await w.users.add("kim@example.com", by=BY)
+        assert pat.has_password and not elsewhere.has_password, "who only signs in elsewhere"
 
     tell(tmp_path, story)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from gatekeeper.accounts.federation import FederationRefused
 from gatekeeper.accounts.kept_forms import Summary
@@ -389,6 +389,23 @@ def _sso_refused(reason: str) -> Callable[[Stage], None]:
     return play
 
 
+def _signed_in_elsewhere(stage: Stage) -> None:
+    stage.fresh(has_password=False)
+    stage.page.context.clear_cookies()
+    stage.goto(f"/_gate/sso/microsoft/callback?state={_away(stage)}&code=good")
+    stage.goto("/_gate/account")
+
+
+def _set_up_signed_in_elsewhere(stage: Stage) -> None:
+    """So long ago that the person has to sign in again first."""
+    _signed_in_elsewhere(stage)
+    for value, session in stage.house.sessions.live.items():
+        record = session.record._replace(first_factor_at=session.record.first_factor_at - 3_600)
+        stage.house.sessions.live[value] = session._replace(record=record)
+    stage.goto("/_gate/2fa/setup")
+    expect(stage.page.get_by_role("button", name="Sign in again")).to_be_visible()
+
+
 def _sso_error(stage: Stage) -> None:
     stage.fresh()
     place = f"/_gate/sso/microsoft/callback?state={_away(stage)}"
@@ -429,6 +446,8 @@ SCENES = [
     Scene("kept-login", _kept_login),
     Scene("account", _signed_in("/_gate/account")),
     Scene("account-two", _account_two),
+    Scene("account-elsewhere", _signed_in_elsewhere),
+    Scene("setup-elsewhere-again", _set_up_signed_in_elsewhere),
     Scene("account-error", _account_error),
     Scene("forgot", _forgot),
     Scene("forgot-error", _forgot_error),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatekeeper.core.steps import StepPolicy
 from gatekeeper.pages.services import Branding, Slide
-from tests.pages.support import ADA, Browser, House, hidden, run
+from tests.pages.support import ADA, GOOD_PASSWORD, Browser, House, hidden, run
 
 TWO = StepPolicy(two_factor="optional")
 SLIDES = [
@@ -18,6 +18,26 @@ async def _signed_in(house: House) -> tuple[Browser, str]:
     browser = Browser(house)
     await browser.sign_in()
     return browser, hidden(await browser.get("/_gate/logout"), "csrf")
+
+
+def test_whoever_has_no_password_here_is_offered_none_and_asked_for_none() -> None:
+    """They sign in elsewhere; guesses at a password that there is not would only lock the account."""
+
+    async def story() -> None:
+        house = House()
+        browser = Browser(house)
+        await browser.sign_in()
+        csrf = hidden(await browser.get("/_gate/password"), "csrf")
+        assert "Change password" in (await browser.get("/_gate/account")).text
+        house.accounts.change(has_password=False)
+        page = await browser.get("/_gate/account")
+        assert "assword" not in page.text
+        assert (await browser.get("/_gate/password")).headers["location"] == "/_gate/account"
+        fields = {"csrf": csrf, "password": "a guess", "new_password": "x" * 20, "confirm_password": "x" * 20}
+        assert (await browser.post("/_gate/password", fields)).headers["location"] == "/_gate/account"
+        assert house.accounts.passwords[ADA.id] == GOOD_PASSWORD
+
+    run(story)
 
 
 def test_it_shows_what_there_is_to_know() -> None:
