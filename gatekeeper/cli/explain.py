@@ -27,6 +27,7 @@ from gatekeeper.core.policy import Outcome
 from gatekeeper.core.session import Session, SessionRecord, UserRecord
 from gatekeeper.core.users import login_key
 from gatekeeper.gate.config import GateConfig
+from gatekeeper.gate.shell import CHANGE_PASSWORD
 from gatekeeper.settings import Settings
 from gatekeeper.settings.units import parse_duration
 from gatekeeper.storage.engine import Database
@@ -189,8 +190,14 @@ def _facts(
         raise click.ClickException(
             f"answered {error.status} before any rule: {error.reason.replace('_', ' ')}"
         ) from error
+    if target.path == CHANGE_PASSWORD or f"{target.path}/".startswith(f"{config.prefix}/"):
+        raise click.ClickException(f"{target.path} is a page of Gatekeeper itself: no rule is asked")
     if application is None:
         raise click.ClickException(f"answered 404 before any rule: {ours} has no application for this path")
+    if application.signs_out(target.readings):
+        raise click.ClickException(
+            f"{target.path} leads to Gatekeeper's sign-out (logout_paths): no rule is asked"
+        )
     return Facts(method, settings.public_scheme, ours, target, client, Kind.NAVIGATION), application
 
 

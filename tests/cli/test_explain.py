@@ -12,7 +12,7 @@ from gatekeeper.cli import main
 
 YAML = """\
 public_url: https://office.example.com
-upstream: http://127.0.0.1:3000
+upstream: {url: http://127.0.0.1:3000, logout_paths: [/account/logout]}
 rules:
   - {path: /health, allow: public}
   - {path: /payments/**, methods: [GET], allow: {roles: [payments, audit]}}
@@ -79,6 +79,10 @@ def test_every_kind_of_answer_has_words(config: str, url: str, user: str | None,
         ("/a/../b", "answered 400 before any rule: path dot segment"),
         ("https://evil.example/", "answered 421 before any rule"),
         ("ftp://office.example.com/", "must be a path"),
+        ("/_gate/account", "/_gate/account is a page of Gatekeeper itself: no rule is asked"),
+        ("/_gate", "a page of Gatekeeper itself"),
+        ("/.well-known/change-password", "a page of Gatekeeper itself"),
+        ("/account/logout/", "leads to Gatekeeper's sign-out (logout_paths): no rule is asked"),
     ],
 )
 def test_what_is_refused_before_any_rule_is_said_so(config: str, url: str, message: str) -> None:
