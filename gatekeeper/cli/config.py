@@ -50,6 +50,7 @@ def _summary(settings: Settings) -> list[str]:
         f"  sessions end after {duration_text(session.idle_timeout)} without activity, "
         f"after {duration_text(session.absolute_timeout)} at the latest",
         f"  {_rules(settings)}; everything else needs a sign-in",
+        *_ways(settings),
         f"  {_second_factor(settings)}",
         f"  {_lockout(settings)}",
         f"  {_mail(settings)}",
@@ -80,6 +81,15 @@ def _traffic(settings: Settings) -> list[str]:
         target = f"-> {one.url}" if one.forwards else f"answered for to the proxy at {proxies} (forward auth)"
         found.append(f"{name}{places} {target}")
     return found
+
+
+def _ways(settings: Settings) -> list[str]:
+    """Who says who somebody is; nothing where passwords alone do."""
+    found = ["passwords"] if settings.password.sign_in else []
+    if settings.microsoft is not None:
+        found.append(f"{settings.microsoft.label} (tenant {settings.microsoft.tenant})")
+    found += [f"{one.label or one.name} ({one.issuer})" for one in settings.oidc]
+    return [] if found == ["passwords"] else [f"  sign-in: {', '.join(found)}"]
 
 
 def _second_factor(settings: Settings) -> str:

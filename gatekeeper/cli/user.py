@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from gatekeeper.accounts.errors import AccountError
 from gatekeeper.accounts.rows import Account
 from gatekeeper.accounts.users import Users
 from gatekeeper.build.passwords import make_step_policy
@@ -23,22 +22,16 @@ from gatekeeper.cli.common import (
     print_table,
     when,
 )
+from gatekeeper.cli.user_add import add, password_stdin_option, read_password, say, user_json
 from gatekeeper.cli.user_identity import unlink
-from gatekeeper.cli.user_password import due, invite, reset_password, send_invitation
+from gatekeeper.cli.user_password import due, invite, reset_password
 from gatekeeper.cli.user_second_factor import require_2fa, reset_2fa
 from gatekeeper.cli.user_unlock import unlock
 from gatekeeper.core.session import UserRecord
-from gatekeeper.core.steps import Why, must_set_up
+from gatekeeper.core.steps import must_set_up
 from gatekeeper.settings import Settings
 
 T = TypeVar("T")
-
-_GENERATE = "\0"
-"""Stands for --first-password without PW; no argument of a command can be this."""
-
-password_stdin_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking."
-)
 
 
 @click.group()
@@ -54,77 +47,8 @@ user.add_command(unlock)
 user.add_command(unlink)
 
 
-for _command in (reset_password, invite, due):
+for _command in (add, reset_password, invite, due):
     user.add_command(_command)
-
-
-@user.command()
-@click.argument("login")
-@click.option("--email", default="", help="Where mail to this person goes.")
-@click.option("--name", default="", help="The person's name, as the application shows it.")
-@click.option("--role", "roles", multiple=True, help="A role; may be given several times.")
-@click.option(
-    "--first-password",
-    metavar="[PW]",
-    is_flag=False,
-    flag_value=_GENERATE,
-    help="A password to be changed at the first sign-in. Without PW one is generated and printed once. "
-    "Others on this machine can see PW while the command runs: with --password-stdin it is read instead.",
-)
-@click.option(
-    "--invite", "invited", is_flag=True, help="Mail an invitation, as password.invitation says, instead."
-)
-@password_stdin_option
-@config_option
-@json_option
-def add(
-    login: str,
-    email: str,
-    name: str,
-    roles: tuple[str, ...],
-    first_password: str | None,
-    invited: bool,
-    password_stdin: bool,
-    config: Path,
-    as_json: bool,
-) -> None:
-    """Add the account LOGIN, with a password that its owner chose unless an option says otherwise."""
-    if invited and (first_password is not None or password_stdin):
-        raise click.UsageError("--invite goes without a password: password.invitation says what is mailed")
-    if password_stdin and first_password not in (None, _GENERATE):
-        raise click.UsageError("--password-stdin with --first-password goes without PW")
-    generates = first_password == _GENERATE and not password_stdin
-
-    async def work(accounts: Accounts) -> tuple[UserRecord, str]:
-        users = accounts.users
-        if await users.find(login) is not None:
-            raise AccountError("login_taken", f"there is an account {login} already")
-        if invited:
-            accounts.invitations.check(UserRecord(0, login, name, email, roles, False, 0))
-        password: str | None = None
-        if generates:
-            password = await users.generate(login, name=name, email=email, roles=roles)
-        elif not invited:
-            password = _password(password_stdin) if first_password in (None, _GENERATE) else first_password
-        added = await users.add(
-            login,
-            name=name,
-            email=email,
-            roles=roles,
-            password=password,
-            must_change="" if first_password is None else Why.FIRST_LOGON,
-            by=operator(),
-        )
-        if invited:
-            await send_invitation(accounts, added)
-        return added, password if generates and password else ""
-
-    added, generated = with_accounts(config, work, create=True)
-    shown = {"first_password": generated} if generated else {}
-    _say(added, "Invited" if invited else "Added", as_json, **shown)
-    if generated and not as_json:
-        click.echo("The first password is shown this once, and must be changed at the first sign-in:")
-        click.echo(generated)
 
 
 @user.command("list")
@@ -155,7 +79,7 @@ def passwd(login: str, password_stdin: bool, config: Path) -> None:
 
     async def work(users: Users) -> UserRecord:
         found = await existing(users, login)
-        await users.set_password(found.id, _password(password_stdin), by=operator())
+        await users.set_password(found.id, read_password(password_stdin), by=operator())
         return found
 
     found = _run(config, work)
@@ -212,7 +136,7 @@ def set_(login: str, roles: tuple[str, ...], config: Path, as_json: bool) -> Non
         found = await existing(users, login)
         return found._replace(roles=await users.set_roles(found.id, roles, by=operator()))
 
-    _say(_run(config, work), "Changed", as_json)
+    say(_run(config, work), "Changed", as_json)
 
 
 @roles.command("add")
@@ -248,7 +172,7 @@ def _change_roles(
         now = await users.change_roles(found.id, add=add, remove=remove, by=operator())
         return found._replace(roles=now)
 
-    _say(_run(config, work), "Changed", as_json)
+    say(_run(config, work), "Changed", as_json)
 
 
 def _switch(login: str, config: Path, *, disabled: bool) -> None:
@@ -263,39 +187,6 @@ def _switch(login: str, config: Path, *, disabled: bool) -> None:
 
 def _run(config: Path, work: Callable[[Users], Coroutine[Any, Any, T]]) -> T:
     return with_accounts(config, lambda accounts: work(accounts.users))
-
-
-def _password(from_stdin: bool) -> str:
-    """The password, from standard input or asked twice on the terminal; never an argument or echoed."""
-    if from_stdin:
-        try:
-            text = sys.stdin.buffer.read().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise click.ClickException("the password on standard input is not UTF-8") from error
-        return text.removesuffix("\n").removesuffix("\r")
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask for the password on: use --password-stdin")
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt="Password again")
-    return password
-
-
-def _say(record: UserRecord, done: str, as_json: bool, **more: str) -> None:
-    if as_json:
-        print_json({**_user_json(record), **more})
-    else:
-        with_roles = f" with roles {', '.join(record.roles)}" if record.roles else " without roles"
-        click.echo(f"{done} {record.login}{with_roles}.")
-
-
-def _user_json(record: UserRecord) -> dict[str, object]:
-    return {
-        "id": record.id,
-        "login": record.login,
-        "name": record.name,
-        "email": record.email,
-        "roles": list(record.roles),
-        "disabled": record.disabled,
-    }
 
 
 class _Listed(NamedTuple):
@@ -319,7 +210,7 @@ def _listed(account: Account, settings: Settings, now: float) -> _Listed:
 def _as_json(listed: _Listed) -> dict[str, object]:
     account = listed.account
     return {
-        **_user_json(account.user),
+        **user_json(account.user),
         "has_password": account.has_password,
         "locked_at": when(listed.locked_at),
         "second_factor": account.user.second_factor,

@@ -202,6 +202,17 @@ def test_the_configured_rules_hold_here_too(operator: Operator) -> None:
     assert operator.lists() == []
 
 
+def test_whoever_signs_in_elsewhere_alone_gets_no_password(operator: Operator) -> None:
+    added = operator.types("add", LOGIN, "--no-password", "--role", "ops")
+    assert (added.exit_code, added.stdout) == (0, f"Added {LOGIN} with roles ops.\n")
+    (account,) = operator.lists()
+    assert account["has_password"] is False
+    for way in ("--invite", "--first-password", "--password-stdin"):
+        both = operator.types("add", "kim@example.com", "--no-password", way, stdin=PASSWORD)
+        assert both.exit_code == 2 and "--no-password" in both.stderr
+    assert len(operator.lists()) == 1
+
+
 @pytest.mark.parametrize("command", ["add", "passwd"])
 def test_without_a_terminal_the_flag_is_asked_for(operator: Operator, command: str) -> None:
     if command == "passwd":

@@ -74,6 +74,25 @@ def test_plain_http_to_the_world_is_remarked_upon(tmp_path: Path, more: str, rem
     ) == remarked
 
 
+@pytest.mark.parametrize(
+    ("more", "summed_up"),
+    [
+        ("", "sign-in: passwords, Microsoft (tenant organizations), Staff (https://id.example.com)"),
+        (
+            "password: {sign_in: false}\n",
+            "sign-in: Microsoft (tenant organizations), Staff (https://id.example.com)",
+        ),
+    ],
+)
+def test_who_vouches_for_people_is_summed_up(tmp_path: Path, more: str, summed_up: str) -> None:
+    providers = (
+        "microsoft: {client_id: 8d3b0c6e-0f5a-4a8e-9d52-2f1c7f5b3a10}\n"
+        "oidc: [{name: staff, label: Staff, issuer: 'https://id.example.com', client_id: gate}]\n"
+    )
+    result = run(check, "--config", str(write(tmp_path, NEEDED + providers + more)))
+    assert f"  {summed_up}" in result.stdout.splitlines()
+
+
 def test_every_error_is_a_line_on_standard_error(tmp_path: Path) -> None:
     path = write(tmp_path, NEEDED + "prefix: x\nlisten: y\n")
     result = run(check, "--config", str(path), environ={"GATEKEEPER_LOG__LEVEL": "inf"})
