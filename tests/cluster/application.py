@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import socket
 import struct
@@ -22,6 +24,9 @@ class Handler(BaseHTTPRequestHandler):
     """(method, path) of everything that arrived."""
 
     def do_GET(self) -> None:
+        if self.headers.get("upgrade", "").lower() == "websocket":
+            self._echo()
+            return
         length = int(self.headers.get("content-length") or 0)
         self.rfile.read(length)
         self.seen.append((self.command, self.path))
@@ -43,6 +48,22 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     do_POST = do_GET
+
+    def _echo(self) -> None:
+        """A WebSocket that sends short messages back (RFC 6455 sections 4.2.2 and 5.2)."""
+        self.close_connection = True
+        key = self.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
+        self.wfile.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept.encode()
+        )
+        while len(head := self.rfile.read(2)) == 2:
+            mask = self.rfile.read(4)
+            data = bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(head[1] & 127)))
+            self.wfile.write(bytes([head[0], len(data)]) + data)
+            if head[0] & 15 == 8:
+                return
 
     def _reset(self) -> None:
         self.close_connection = True

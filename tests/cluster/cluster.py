@@ -111,6 +111,13 @@ class Node:
         assert done.exit_code == 0, done.output
         return done.output
 
+    def try_to_run(self, *words: str) -> tuple[int, str]:
+        """The same when it may fail: exit code, and what it printed."""
+        with ThreadPoolExecutor(1) as thread:
+            asked = [*words, "--config", str(self.config)]
+            done = thread.submit(CliRunner().invoke, main, asked).result()
+        return done.exit_code, done.output
+
 
 class Cluster:
     """`port` is nginx's. `database` and `smtp` stand between the nodes and their servers."""

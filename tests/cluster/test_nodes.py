@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
+
 from tests.cluster.cluster import Cluster
 from tests.cluster.conftest import PEOPLE
 from tests.cluster.traffic import traffic, until
@@ -56,5 +58,20 @@ def test_settings_read_anew_cost_nothing_at_all(nodes: Cluster) -> None:
         for node in nodes.nodes:
             node.signal(signal.SIGHUP)
         time.sleep(4.0)
+    assert len(seen.seen) > 200
+    assert seen.failures() == [] and seen.strangers() == []
+
+
+@pytest.mark.slow
+def test_nodes_with_different_settings_beside_each_other_cost_nothing(nodes: Cluster) -> None:
+    """As while a new configuration is rolled out: one after the other has it, and then loses it again."""
+    cookies = {login: nodes.sign_in(login) for login in PEOPLE}
+    before = {node: node.config.read_text() for node in nodes.nodes}
+    with traffic(nodes, cookies) as seen:
+        for more in ("session: {idle_timeout: 20m}\n", ""):
+            for node in nodes.nodes:
+                node.config.write_text(before[node] + more)
+                node.stop()
+                node.start()
     assert len(seen.seen) > 200
     assert seen.failures() == [] and seen.strangers() == []
