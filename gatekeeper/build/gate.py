@@ -64,7 +64,7 @@ def make_ready(services: Services, clock: Clock) -> dict[str, Check]:
     return {"sessions": sessions_healthy, "database": database_writable}
 
 
-def _count_error(metrics: Metrics, request_id: str, error: BaseException) -> None:
+def count_error(metrics: Metrics, request_id: str, error: BaseException) -> None:
     if not isinstance(error, ClientDisconnected):
         metrics.failed(error)
     report_error(request_id, error)
@@ -78,7 +78,7 @@ def make_gate(
     access: AccessLog | None,
     metrics: Metrics | None,
 ) -> Gate:
-    report = report_error if metrics is None else partial(_count_error, metrics)
+    report = report_error if metrics is None else partial(count_error, metrics)
     config = make_gate_config(settings, behind)
     pages = make_page_app(
         settings,

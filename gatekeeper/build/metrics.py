@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from gatekeeper.core.clock import Clock
 from gatekeeper.gate.shell import Gate
+from gatekeeper.sessions.sql import SqlSessionStore
 from gatekeeper.storage.tables import outbox, sessions
 from gatekeeper.telemetry import layout as at
 from gatekeeper.telemetry.metrics import Metrics
@@ -39,12 +40,17 @@ def make_sampler(
 
 
 async def _stored(services: Services, clock: Clock) -> Stored:
-    """Raises StoreUnavailable."""
+    """Raises StoreUnavailable.
+
+    Sessions are counted in the database alone. Redis forgets them by itself, also from its indexes of users:
+    a number could only be had by asking for each.
+    """
+    counted = isinstance(services.session_store, SqlSessionStore)
     alive = sa.select(sa.func.count()).where(sessions.c.ended_at.is_(None), sessions.c.grace_until == 0)
     waiting = sa.select(sa.func.count(), sa.func.min(outbox.c.created_at)).where(
         outbox.c.sent_at.is_(None), outbox.c.given_up.is_(None)
     )
     async with services.db.read() as conn:
-        number = await conn.scalar(alive)
+        number = int(await conn.scalar(alive) or 0) if counted else None
         mails, oldest = (await conn.execute(waiting)).one()
-    return Stored(int(number or 0), int(mails), max(0.0, clock() - oldest) if oldest is not None else 0.0)
+    return Stored(number, int(mails), max(0.0, clock() - oldest) if oldest is not None else 0.0)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "schema": "gatekeeper.cli.config:schema",
     "explain": "gatekeeper.cli.explain:explain",
     "nginx": "gatekeeper.cli.nginx:nginx",
+    "admin-link": "gatekeeper.cli.admin_link:admin_link",
     "user": "gatekeeper.cli.user:user",
     "session": "gatekeeper.cli.session:session",
     "secret": "gatekeeper.cli.secret:secret",

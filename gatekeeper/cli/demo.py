@@ -19,9 +19,8 @@ import yaml
 import gatekeeper
 from gatekeeper.accounts.admin_link import LIFETIME
 from gatekeeper.build import create_app
-from gatekeeper.build.services import Services
+from gatekeeper.cli.admin_link import issue_link
 from gatekeeper.cli.serve import run_server
-from gatekeeper.core.clock import SteadyClock
 from gatekeeper.core.errors import GatekeeperError
 from gatekeeper.demo.mailbox import make_mailbox
 from gatekeeper.demo.sample import make_sample
@@ -102,7 +101,7 @@ def demo(upstream: str | None, listen: str, data_dir: Path, fresh: bool) -> None
             settings = make_settings(data, base=data_dir, needs_upstream=True)
             _write_configuration(data_dir / "gatekeeper.yaml", data)
             mailbox = stack.enter_context(serving(make_mailbox(data_dir / "mail")))
-            token = asyncio.run(_administrator_link(settings))
+            token = asyncio.run(issue_link(settings))
             banner = _banner(settings, data_dir, token, mailbox, sample=upstream is None)
             if upstream is not None and not _answers(upstream):
                 banner += f"\n  Nothing answers at {upstream} yet: pages will say 502 until it does.\n"
@@ -180,19 +179,6 @@ def _write_configuration(path: Path, data: dict[str, Any]) -> None:
         "# A documented example with every key: config/gatekeeper.yaml\n"
     )
     path.write_text(head + yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
-
-
-async def _administrator_link(settings: Settings) -> str | None:
-    """The token of a new one-time link; None when an administrator was made already."""
-    services = Services(settings, SteadyClock())
-    try:
-        await services.db.open()
-        try:
-            return await services.admin_link.issue()
-        finally:
-            await services.db.close()
-    finally:
-        services.hasher.close()
 
 
 def _answers(upstream: str) -> bool:

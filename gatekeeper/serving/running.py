@@ -6,24 +6,26 @@ import contextlib
 import os
 from pathlib import Path
 
+import structlog
+
 NAME = "running.json"
+
+log = structlog.get_logger("gatekeeper")
 
 
 def keep_running(folder: Path, text: str) -> None:
-    """Replace it in one go, readable by our user alone. Raises OSError."""
+    """Replace it in one go, readable by us alone; where that fails there is none, and the log says so."""
     beside = folder / f".{NAME}.{os.getpid()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        descriptor = os.open(
-            beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(os.open(beside, flags, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         beside.replace(folder / NAME)
-    except OSError:
+    except OSError as error:
+        log.warning("`gatekeeper reload --dry-run` will not know what runs", error=error.strerror)
         forget_running(folder)  # an older one would be believed
         with contextlib.suppress(OSError):
             beside.unlink()
-        raise
 
 
 def read_running(folder: Path) -> str | None:

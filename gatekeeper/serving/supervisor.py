@@ -46,10 +46,8 @@ log = structlog.get_logger("gatekeeper")
 
 
 class Supervisor:
-    """Runs until SIGTERM or SIGINT. `load` reads the settings anew and raises SettingsError.
-
-    `describe` gives what is kept about the settings in force (`serving.running`).
-    """
+    """Runs until SIGTERM or SIGINT. `load` reads the settings anew and raises SettingsError. `describe`
+    gives what is kept of the settings in force (`serving.running`)."""
 
     def __init__(
         self,
@@ -68,7 +66,8 @@ class Supervisor:
         self._listeners = Listeners()
         self._boards = Boards(BOARDS, at.CELLS)
         self._selector = selectors.DefaultSelector()
-        self._pid_file = PidFile(settings.data_dir)
+        self._data_dir = settings.data_dir
+        self._pid_file = PidFile(self._data_dir)
         self._reloads = 0
         self._reload_wanted = self._stopping = self._announced = False
         self._code = 0
@@ -90,7 +89,7 @@ class Supervisor:
         finally:
             self._listeners.close()
             if self._pid_file.held:
-                forget_running(self._current.settings.data_dir)
+                forget_running(self._data_dir)
             self._pid_file.release()
             self._selector.close()
 
@@ -285,7 +284,7 @@ class Supervisor:
         notify(f"{RELOADING}\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             settings = self._load()
-            if settings.data_dir != self._current.settings.data_dir:
+            if settings.data_dir != self._data_dir:
                 raise CannotListen("data_dir cannot be changed while serving: restart for that")
             generation = make_generation(self._reloads + 2, settings)
             self._made = self._open(generation)
@@ -338,13 +337,8 @@ class Supervisor:
         self._keep_running()
 
     def _keep_running(self) -> None:
-        if self._describe is None or not self._pid_file.held:
-            return
-        settings = self._current.settings
-        try:
-            keep_running(settings.data_dir, self._describe(settings))
-        except OSError as error:
-            log.warning("`gatekeeper reload --dry-run` will not know what runs", error=error.strerror)
+        if self._describe is not None and self._pid_file.held:
+            keep_running(self._data_dir, self._describe(self._current.settings))
 
 
 def _send(worker: Worker, number: signal.Signals) -> None:

@@ -134,4 +134,5 @@ def _gauges(boards: Sequence[Sequence[int]], sums: Sequence[int]) -> Iterator[Me
             ("gatekeeper_outbox_mails", "Mails waiting to be sent.", at.OUTBOX),
             ("gatekeeper_outbox_oldest_seconds", "Age of the oldest waiting mail.", at.OUTBOX_AGE),
         ):
-            yield GaugeMetricFamily(name, text, value=asked[cell])
+            if asked[cell] >= 0:  # else unknown: no sample is better than a wrong one
+                yield GaugeMetricFamily(name, text, value=asked[cell])

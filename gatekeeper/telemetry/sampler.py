@@ -19,7 +19,8 @@ ASK_EVERY = 15
 class Stored(NamedTuple):
     """What the stores know."""
 
-    sessions: int
+    sessions: int | None
+    """None where nobody can tell without looking at each."""
     mails: int
     oldest_mail: float
     """Seconds."""
@@ -68,7 +69,8 @@ class Sampler:
             except StoreUnavailable:
                 cells[at.MISSING] |= 1 << at.PARTS.index("database")
             else:
-                cells[at.SESSIONS], cells[at.OUTBOX] = found.sessions, found.mails
+                cells[at.SESSIONS] = -1 if found.sessions is None else found.sessions
+                cells[at.OUTBOX] = found.mails
                 cells[at.OUTBOX_AGE] = int(found.oldest_mail)
                 cells[at.ASKED_AT] = int(self._monotonic() * 1000)
         cells[at.ALIVE] = int(self._monotonic() * 1000)
