@@ -8,6 +8,7 @@ happened.
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from gatekeeper.core.context import Facts, Kind, RequestContext
@@ -29,6 +30,12 @@ _MARK_LENGTH = b"%d" % (len(FIELD) + 44)
 _URLENCODED = b"application/x-www-form-urlencoded"
 _FORMS = (_URLENCODED, b"multipart/form-data")
 _PIECE = 65_536
+_READING = 8
+"""Forms of the largest size that may be on their way in at once, in one process: they are in memory."""
+_READING_EACH = 2
+"""The same of one person."""
+READ_SECONDS = 120.0
+"""A form that has not arrived by then is not kept."""
 _NEVER_SENT = frozenset(("upstream_unreachable", "upstream_tls", "upstream_busy"))
 """Failures at which nothing of a request has left us."""
 
@@ -38,6 +45,8 @@ class KeptFormGate:
 
     def __init__(self, keeper: FormKeeper, cookies: CookieNames, config: GateConfig) -> None:
         self._keeper = keeper
+        self._reading: dict[int, int] = {}
+        """User → bytes of what is on its way in."""
         self._config = config
         self._cookie = cookies.kept
         self._secure = cookies.secure
@@ -86,7 +95,7 @@ class KeptFormGate:
         owner = await self._keeper.owner(context.cookie)
         if owner is None:
             return None
-        body = await _read(receive, int(length))
+        body = await self._body(receive, owner, int(length))
         if body is None:
             return None
         target = facts.target
@@ -99,6 +108,25 @@ class KeptFormGate:
             request_id=context.request_id,
         )
         return None if mine is None else (self._set_cookie(mine),)
+
+    async def _body(self, receive: Receive, owner: int, length: int) -> bytes | None:
+        """What is posted; None when it does not arrive, or when there is too much at once.
+
+        An ended session opens nothing, but whoever holds one could fill the memory with what never ends.
+        """
+        mine, most = self._reading.get(owner, 0), self._keeper.most
+        if mine + length > _READING_EACH * most or sum(self._reading.values()) + length > _READING * most:
+            return None
+        self._reading[owner] = mine + length
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await _read(receive, length)
+        except TimeoutError:
+            return None
+        finally:
+            left = self._reading.pop(owner, 0) - length
+            if left > 0:
+                self._reading[owner] = left
 
     async def exchange(
         self,
@@ -185,18 +213,16 @@ def _same_origin(headers: dict[bytes, bytes], origin: str) -> bool:
 
 async def _read(receive: Receive, length: int) -> bytes | None:
     """The body; None when the client left or sent another number of bytes than it said."""
-    pieces: list[bytes] = []
-    left = length
+    body = bytearray()  # not a list: what comes byte by byte would take many times its size
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        pieces.append(message.get("body", b""))
-        left -= len(pieces[-1])
-        if left < 0:
+        body += message.get("body", b"")
+        if len(body) > length:
             return None
         if not message.get("more_body", False):
-            return b"".join(pieces) if left == 0 else None
+            return bytes(body) if len(body) == length else None
 
 
 def _giving(body: bytes, receive: Receive) -> Receive:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import re
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -488,3 +489,41 @@ def test_it_is_in_the_audit_log(tmp_path: Path) -> None:
             ("form.kept", here.users["pat"], details),
             ("form.sent", here.users["pat"], details),
         ]
+
+
+def _begin_upload(browser: Browser, size: int) -> socket.socket:
+    """A form of which nothing but the first byte ever arrives."""
+    port = browser.house.gate.port
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    fields = {**FORM, "Host": f"127.0.0.1:{port}", "Cookie": cookie, "Content-Length": str(size)}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    upload = socket.create_connection(("127.0.0.1", port), 20)
+    upload.sendall(f"POST /orders HTTP/1.1\r\n{head}\r\nx".encode())
+    return upload
+
+
+def test_one_person_fills_no_memory_with_forms_that_never_end(tmp_path: Path) -> None:
+    """Two of the largest size are read at once: a third is answered without, a small one is kept."""
+    with house(tmp_path) as here, contextlib.ExitStack() as cleanup:
+        browser = here.browser("pat")
+        browser.ask("GET", "/")
+        here.clock.ahead += 601.0
+        uploads = [cleanup.enter_context(_begin_upload(browser, 9_000_000)) for _ in range(3)]
+        answered, _, _ = select.select(uploads, [], [], 20)
+        assert len(answered) == 1
+        assert b"location: /_gate/login?ended=idle" in answered[0].recv(1000)
+        assert "kept" in browser.ask("POST", "/orders", BODY, FORM).location
+        assert here.rows() == 1
+
+
+def test_a_form_that_does_not_arrive_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatekeeper.gate.kept.READ_SECONDS", 0.2)
+    with house(tmp_path) as here:
+        browser = here.browser("pat")
+        browser.ask("GET", "/")
+        here.clock.ahead += 601.0
+        with _begin_upload(browser, 1_000) as upload:
+            assert b"location: /_gate/login?ended=idle" in upload.recv(1000)
+        assert here.rows() == 0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.nginx.support import gatekeeper, running, write_nginx
+from tests.nginx.others import haproxy
+from tests.nginx.support import HOST, gatekeeper, running, write_nginx
 from tests.server.wire import read_answers
 from tests.stack.conftest import free_port
 from tests.stack.whole import Whole
@@ -84,6 +85,18 @@ def test_each_host_has_its_own_rules_in_every_spelling(town: Town) -> None:
         assert town.ask("/open/x", f"{reports}:{town.port}") == 401
         assert town.ask("/x", f"{reports}:{town.port}", cookie=town.eve) == 403
     assert town.reports.arrived == []
+
+
+def test_haproxy_leads_another_applications_host_nowhere(tmp_path: Path) -> None:
+    office = {"name": "office", "url": "none"}
+    wiki = {"name": "wiki", "at": "wiki.example.com", "url": "none", "rules": [{"allow": "public"}]}
+    with recording() as application, haproxy(tmp_path, application.port, upstream=[office, wiki]) as site:
+        assert site.ask("/x", host="wiki.example.com").status == 421
+        assert site.ask(f"https://{HOST}:{site.port}/x", host="wiki.example.com").status in (400, 421)
+        assert application.arrived == []
+        ada = site.person("ada")
+        for host in (f"{HOST}:{site.port}", f"{HOST.upper()}:{site.port}", f"{HOST}.:{site.port}"):
+            assert site.ask("/x", host=host, cookie=ada).status == 200
 
 
 @pytest.mark.parametrize("first", ["wiki", "reports"])

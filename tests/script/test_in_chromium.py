@@ -12,7 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from gatekeeper.audit.events import Source
+from gatekeeper.core.protocols import Receive, Scope, Send
 from gatekeeper.core.session import EndReason
+from gatekeeper.demo.serving import serving
 from tests.script.browser import cookie_of, signed_in
 from tests.script.person import Person, dialog_of, menu_of, person
 from tests.stack.whole import PASSWORD
@@ -387,3 +389,32 @@ def test_the_menu_is_in_the_corner_that_the_configuration_names(chromium: Browse
         assert button is not None and menu is not None
         assert button["x"] < 20 and button["y"] > 560
         assert menu["x"] >= 0 and menu["y"] > 0 and menu["y"] + menu["height"] < button["y"]
+
+
+def test_elements_that_pass_themselves_off_as_globals_do_not_lead_it_elsewhere(
+    chromium: Browser, tmp_path: Path
+) -> None:
+    """DOM clobbering: somebody may be allowed to write elements with names into a page, but no scripts."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        body = (
+            b"<!doctype html><head><title>x</title></head><body><a id=gatekeeperSession></a>"
+            b"<img name=currentScript data-prefix=/elsewhere>"
+        )
+        headers = [(b"content-type", b"text/html; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    with (
+        serving(application) as port,
+        signed_in(tmp_path, port=port) as sender,
+        person(chromium, sender, clock=False) as pat,
+    ):
+        page = pat.context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(pat.address + "/")
+        expect(menu_of(page)).to_be_visible(timeout=5_000)
+        assert not [url for url in asked if "elsewhere" in url]
