@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from gatekeeper import __version__
 from gatekeeper.build.database import make_database
 from gatekeeper.build.mail import make_transport
-from gatekeeper.build.providers import make_microsoft, make_oidc, redirect_uri
+from gatekeeper.build.providers import make_microsoft, make_oidc, redirect_uris
 from gatekeeper.build.values import make_secrets
 from gatekeeper.core import probe
 from gatekeeper.core.clock import Clock
@@ -127,13 +127,13 @@ def _upstream(settings: Settings, clock: Clock) -> list[Check]:
 def _providers(settings: Settings, clock: Clock) -> list[Check]:
     named: list[tuple[Examined, str]] = []
     if settings.microsoft is not None:
-        microsoft = make_microsoft(settings.microsoft, settings.public_url, clock)
+        microsoft = make_microsoft(settings.microsoft, clock)
         named.append((microsoft, settings.microsoft.client_id))
     named.extend((make_oidc(section, clock), section.client_id) for section in settings.oidc)
     return [
         ProviderCheck(
             provider,
-            redirect_uri=redirect_uri(settings, provider.name),
+            redirect_uris=redirect_uris(settings, provider.name),
             client_id=client_id,
             public_url=settings.public_url,
         )

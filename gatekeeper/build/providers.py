@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gatekeeper.build.values import make_public_origins
 from gatekeeper.core.clock import Clock
 from gatekeeper.providers.fetch import Fetcher
 from gatekeeper.providers.oidc import ClaimNames, Oidc, OidcConfig
@@ -20,17 +21,17 @@ def make_providers(settings: Settings, clock: Clock) -> list[Provider]:
     """All of them in the order of the buttons. Raises OSError for certificates that cannot be read."""
     found: list[Provider] = []
     if settings.microsoft is not None:
-        found.append(make_microsoft(settings.microsoft, settings.public_url, clock))
+        found.append(make_microsoft(settings.microsoft, clock))
     found.extend(make_oidc(provider, clock) for provider in settings.oidc)
     return found
 
 
-def redirect_uri(settings: Settings, name: str) -> str:
-    """The address that must be registered at the provider called `name`, to the letter."""
-    return f"{settings.public_url}{settings.prefix}/sso/{name}/callback"
+def redirect_uris(settings: Settings, name: str) -> list[str]:
+    """What must be registered at the provider called `name`, to the letter: an address for each host."""
+    return [f"{origin}{settings.prefix}/sso/{name}/callback" for origin in make_public_origins(settings)]
 
 
-def make_microsoft(section: MicrosoftSettings, public_url: str, clock: Clock) -> Microsoft:
+def make_microsoft(section: MicrosoftSettings, clock: Clock) -> Microsoft:
     """Entra ID. MSAL is imported by those who use it alone: it takes a moment."""
     from gatekeeper.providers.microsoft import Certificate, Microsoft, MicrosoftConfig
 
@@ -44,7 +45,6 @@ def make_microsoft(section: MicrosoftSettings, public_url: str, clock: Clock) ->
         credential = section.client_secret.get_secret_value()
     config = MicrosoftConfig(
         client_id=section.client_id,
-        origin=public_url,
         authority=section.authority,
         tenant=section.tenant,
         allowed_tenants=frozenset(section.allowed_tenants),

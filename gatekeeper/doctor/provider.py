@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -35,25 +36,28 @@ class ProviderCheck:
     """Asks for the discovery document, the keys, and a sign-in of nobody (`prompt=none`, OpenID Connect Core
     3.1.2.1), which the provider answers with an error of its own when it does not know us."""
 
-    def __init__(self, provider: Examined, *, redirect_uri: str, client_id: str, public_url: str) -> None:
+    def __init__(
+        self, provider: Examined, *, redirect_uris: Sequence[str], client_id: str, public_url: str
+    ) -> None:
+        """People come back to one of `redirect_uris`, that of the host where they sign in; never empty."""
         self.name = provider.name
         self._provider = provider
-        self._redirect_uri = redirect_uri
+        self._redirect_uris = redirect_uris
         self._words = {
             "client_id": client_id,
-            "redirect_uri": redirect_uri,
+            "redirect_uri": redirect_uris[0],
             "public_url": public_url,
             "provider": provider.label,
         }
 
     async def run(self) -> list[Finding]:
-        found = [ok(f"the redirect URI to register is {self._redirect_uri}")]
+        found = [ok(f"the redirect URI to register is {uri}") for uri in self._redirect_uris]
         try:
             metadata = await self._provider.discovery.metadata()
             found.append(ok(f"its discovery document is in order (issuer {metadata.issuer})"))
             found.extend(self._clock_findings())
             found.append(await self._keys(metadata))
-            found.append(await self._registration())
+            found += [await self._registration(uri) for uri in self._redirect_uris]
         except ProviderError as error:
             found.append(self._failed(error.code, str(error), error.vendor_code))
         return found
@@ -72,15 +76,16 @@ class ProviderCheck:
         count = await self._provider.keys.count(metadata.jwks_uri)
         return ok(f"it publishes {count} usable key{'s' if count != 1 else ''}")
 
-    async def _registration(self) -> Finding:
+    async def _registration(self, redirect_uri: str) -> Finding:
         address = await self._provider.begin(
             state=secrets.token_urlsafe(16),
             nonce=secrets.token_urlsafe(16),
             verifier=secrets.token_urlsafe(32),
-            redirect_uri=self._redirect_uri,
+            redirect_uri=redirect_uri,
         )
         answer = await self._provider.fetcher.get(_with_no_prompt(address))
-        failure, vendor_code = self._complaint(answer)
+        failure, vendor_code = self._complaint(answer, redirect_uri)
+        where = f" {redirect_uri}" if len(self._redirect_uris) > 1 else ""
         if failure == "":
             return warn(
                 f"its sign-in page answers (status {answer.status}), and does not say whether it knows this "
@@ -88,13 +93,14 @@ class ProviderCheck:
                 "sign in once by hand",
             )
         if failure in _EXPECTED:
-            return ok("it knows the client id and the redirect URI")
-        return self._failed(failure, "it refuses this application", vendor_code)
+            return ok(f"it knows the client id and the redirect URI{where}")
+        refused = f"it refuses this application{where and ' at'}{where}"
+        return self._failed(failure, refused, vendor_code, redirect_uri)
 
-    def _complaint(self, answer: Answer) -> tuple[str, str]:
+    def _complaint(self, answer: Answer, redirect_uri: str) -> tuple[str, str]:
         """What the authorize endpoint says about us: our code and its own, ("", "") for nothing."""
         location = answer.headers.get("location", "")
-        if location.startswith(f"{self._redirect_uri}?"):
+        if location.startswith(f"{redirect_uri}?"):
             back = parse_callback(urlsplit(location).query.encode())
             return back.failure or "asks_again", back.vendor_code
         number = _AADSTS.search(answer.body)
@@ -102,8 +108,9 @@ class ProviderCheck:
             return failure_of("", number[0].decode("ascii"))
         return ("provider_error", "") if answer.status >= 400 else ("", "")
 
-    def _failed(self, code: str, text: str, vendor_code: str) -> Finding:
-        advice = message_of(code).operator.format(**self._words)
+    def _failed(self, code: str, text: str, vendor_code: str, redirect_uri: str = "") -> Finding:
+        words = self._words | ({"redirect_uri": redirect_uri} if redirect_uri else {})
+        advice = message_of(code).operator.format(**words)
         return fail(f"{text}{f' ({vendor_code})' if vendor_code else ''}", advice)
 
 

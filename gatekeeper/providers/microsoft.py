@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msal
 
 from gatekeeper.core.clock import Clock
+from gatekeeper.core.origins import origin_of
 from gatekeeper.providers.codes import failure_of
 from gatekeeper.providers.discovery import Discovery, Metadata
 from gatekeeper.providers.fetch import Fetcher, within
@@ -55,8 +56,6 @@ class MicrosoftConfig(NamedTuple):
     """A registration at Entra ID, and what is believed of it."""
 
     client_id: str
-    origin: str
-    """`public_url`: Entra redeems the code of a single-page registration only with it (AADSTS9002327)."""
     authority: str = "https://login.microsoftonline.com"
     tenant: str = "organizations"
     allowed_tenants: frozenset[str] = frozenset()
@@ -149,7 +148,7 @@ class Microsoft:
             )
             return str(flow["auth_uri"])
 
-        address = await self._with_msal(self._wire(metadata), build)
+        address = await self._with_msal(self._wire(metadata, redirect_uri), build)
         self._addresses[redirect_uri] = (metadata, address)
         return address
 
@@ -169,7 +168,7 @@ class Microsoft:
 
         async with within(self.fetcher.budget):
             metadata = await self.discovery.metadata()
-            wire = self._wire(metadata)
+            wire = self._wire(metadata, redirect_uri)
             answer = await self._with_msal(wire, exchange)
             if "error" in answer:
                 failure, vendor_code = failure_of(
@@ -190,10 +189,11 @@ class Microsoft:
     def _scopes(self) -> list[str]:
         return [f"{self._config.graph}/User.Read"] if self._config.read_groups else ["email"]
 
-    def _wire(self, metadata: Metadata) -> Wire:
+    def _wire(self, metadata: Metadata, redirect_uri: str) -> Wire:
         loop = asyncio.get_running_loop()
         # A registration with a secret is of the kind "Web", which is refused with an Origin (AADSTS9002326).
-        origin = self._config.origin if self._config.credential is None else ""
+        # The code of a single-page registration is redeemed only with that of its page (AADSTS9002327).
+        origin = origin_of(redirect_uri) if self._config.credential is None else ""
         return Wire(loop, self.fetcher, metadata, self.discovery.url, origin=origin)
 
     async def _with_msal(self, wire: Wire, work: Callable[[msal.ClientApplication], T]) -> T:

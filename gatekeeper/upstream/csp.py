@@ -40,6 +40,11 @@ class Addresses:
     endpoint: str
     """Path that the script asks, with others below it."""
 
+    def at(self, host: str) -> Addresses:
+        """The same for a page on another host (and port)."""
+        scheme = self.origin.partition("://")[0]
+        return Addresses(f"{scheme}://{host}", self.script, self.endpoint)
+
 
 class Admission(NamedTuple):
     """Whether the script may run in a page."""

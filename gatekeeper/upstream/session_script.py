@@ -45,6 +45,7 @@ class ScriptTag:
     """Its path and query."""
     prefix: str
     addresses: Addresses
+    """Those of one host; on others its requests go to the page's own."""
     position: str = ""
     """The corner that the menu is in, "" for the script's own choice."""
 
@@ -111,7 +112,9 @@ class SessionScript:
             await self._app(scope, receive, _Varying(send))
             return
         headers, conditional = document_request(scope["headers"], self.suffix)
-        page = PageAnswer(self, send, what, conditional=conditional)
+        host = next((value for name, value in headers if name == b"host"), None)
+        addresses = self.tag.addresses if host is None else self.tag.addresses.at(host.decode("ascii"))
+        page = PageAnswer(self, send, what, addresses, conditional=conditional)
         try:
             await self._app({**scope, "headers": headers}, receive, page)
         finally:
@@ -141,8 +144,11 @@ class _State(Enum):
 class PageAnswer:
     """A `send` that puts the script into the answer when it is a page."""
 
-    def __init__(self, owner: SessionScript, send: Send, what: Wanted, *, conditional: bool) -> None:
+    def __init__(
+        self, owner: SessionScript, send: Send, what: Wanted, addresses: Addresses, *, conditional: bool
+    ) -> None:
         self._owner = owner
+        self._addresses = addresses
         self._send = send
         self._what = what
         self._conditional = conditional
@@ -195,7 +201,7 @@ class PageAnswer:
                 for name, value in headers
                 if name.lower() == b"content-security-policy"
             )
-            refused = admit(self._policies, self._owner.tag.addresses).refused_by
+            refused = admit(self._policies, self._addresses).refused_by
             if not refused:
                 self._state, self._head, self._headers = _State.HELD, message, headers
                 return
@@ -262,7 +268,7 @@ class PageAnswer:
             owner.left_out("charset", self._what)
             return b""
         policies = self._policies + parse_policies(scanner.policies, meta=True)
-        admission = admit(policies, owner.tag.addresses)
+        admission = admit(policies, self._addresses)
         if admission.refused_by:
             owner.left_out(f"csp {admission.refused_by}", self._what)
             return b""

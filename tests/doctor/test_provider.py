@@ -45,10 +45,10 @@ def test_every_configured_provider_is_examined(tmp_path: Path) -> None:
     assert [each.name for each in checks][-2:] == ["microsoft", "staff"]
 
 
-def check(provider: Examined) -> ProviderCheck:
+def check(provider: Examined, *more: str) -> ProviderCheck:
     return ProviderCheck(
         provider,
-        redirect_uri=REDIRECT,
+        redirect_uris=[REDIRECT, *more],
         client_id=CLIENT_ID,
         public_url=ORIGIN,
     )
@@ -62,6 +62,17 @@ def test_all_is_well(idp: Idp, kind: str) -> None:
     assert "it knows the client id and the redirect URI" in texts(found)
     assert "publishes 1 usable key" in texts(found)
     assert "its clock agrees" in texts(found)
+
+
+def test_each_host_has_a_redirect_uri_of_its_own_which_the_provider_must_know(idp: Idp) -> None:
+    other = REDIRECT.replace("://", "://wiki.", 1)
+    found = run(check(oidc(idp), other))
+    for uri in (REDIRECT, other):
+        assert f"the redirect URI to register is {uri}" in texts(found)
+    assert f"it knows the client id and the redirect URI {REDIRECT}" in texts(found)
+    (refused,) = [finding for finding in found if finding.level is Level.FAIL]
+    assert f"it refuses this application at {other}" in refused.text
+    assert other in refused.advice and REDIRECT not in refused.advice
 
 
 def test_an_application_that_is_not_registered(idp: Idp) -> None:

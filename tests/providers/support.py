@@ -32,7 +32,7 @@ class Flow:
 def microsoft(idp: Idp, *, budget: float = 5.0, **changes: Any) -> Microsoft:
     """Registered as "Web" in one tenant, but for `changes`. To be called in the event loop."""
     config = MicrosoftConfig(
-        client_id=CLIENT_ID, origin=ORIGIN, authority=idp.authority, tenant=TENANT, credential=SECRET
+        client_id=CLIENT_ID, authority=idp.authority, tenant=TENANT, credential=SECRET
     )._replace(graph=idp.authority, **changes)
     return Microsoft(config, Fetcher(ca_file=idp.ca_file, budget=budget), lambda: idp.directory.clock())
 

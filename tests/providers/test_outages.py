@@ -15,7 +15,7 @@ from gatekeeper.providers.oidc import Oidc, OidcConfig
 from gatekeeper.providers.protocol import ProviderError
 from tests.idp.directory import CLIENT_ID, TENANT
 from tests.idp.server import Idp
-from tests.providers.support import ORIGIN, REDIRECT, Flow, microsoft, oidc, refusal, walk
+from tests.providers.support import REDIRECT, Flow, microsoft, oidc, refusal, walk
 
 
 @pytest.mark.parametrize("make", [microsoft, oidc])
@@ -62,7 +62,7 @@ def test_nobody_there(kind: str) -> None:
         async def run() -> None:
             fetcher = Fetcher()
             provider = (
-                Microsoft(MicrosoftConfig(CLIENT_ID, ORIGIN, place), fetcher, time.time)
+                Microsoft(MicrosoftConfig(CLIENT_ID, place), fetcher, time.time)
                 if kind == "microsoft"
                 else Oidc(OidcConfig("other", "Other", place, CLIENT_ID), fetcher, time.time)
             )
@@ -75,7 +75,7 @@ def test_nobody_there(kind: str) -> None:
 
 def test_a_certificate_of_nobody_we_know(idp: Idp) -> None:
     async def run() -> None:
-        provider = Microsoft(MicrosoftConfig(CLIENT_ID, ORIGIN, idp.authority, TENANT), Fetcher(), time.time)
+        provider = Microsoft(MicrosoftConfig(CLIENT_ID, idp.authority, TENANT), Fetcher(), time.time)
         await provider.begin(state="s", nonce="n", verifier="v" * 43, redirect_uri=REDIRECT)
 
     with pytest.raises(ProviderError, match="certificate is not trusted") as refused:

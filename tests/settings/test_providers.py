@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatekeeper.build.providers import make_providers, redirect_uri
+from gatekeeper.build.providers import make_providers, redirect_uris
 from gatekeeper.settings import SettingsError, load_settings
 from tests.settings.helpers import NEEDED, complaint, load, write
 
@@ -22,7 +22,7 @@ def test_a_client_id_is_enough(tmp_path: Path) -> None:
     assert settings.microsoft.real_graph == "https://graph.microsoft.com"
     (provider,) = make_providers(settings, lambda: 0.0)
     assert (provider.name, provider.label) == ("microsoft", "Microsoft")
-    assert redirect_uri(settings, "microsoft") == "https://app.example.com/_gate/sso/microsoft/callback"
+    assert redirect_uris(settings, "microsoft") == ["https://app.example.com/_gate/sso/microsoft/callback"]
 
 
 def test_an_issuer_and_a_client_id_are_enough(tmp_path: Path) -> None:

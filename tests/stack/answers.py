@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 HOST = "office.example.com"
+WIKI = "wiki.example.com"
 RULES: list[dict[str, Any]] = [
     {"path": "/health", "methods": "GET", "allow": "public"},
     {"path": "/internal/**", "allow": "deny"},
@@ -20,6 +21,14 @@ RULES: list[dict[str, Any]] = [
     {"path": "/vault/**", "allow": {"two_factor": True}},
     {"path": "/open/**", "networks": "192.0.2.0/24", "allow": "public"},
     {"path": "/größe/*", "methods": ["POST", "PUT"], "allow": "deny"},
+]
+WIKI_RULES: list[dict[str, Any]] = [
+    {"path": "/internal/about", "allow": "public"},
+    {"path": "/edit/**", "methods": ["POST"], "allow": {"roles": ["audit", "ops"]}},
+]
+BOOK_RULES: list[dict[str, Any]] = [
+    {"path": "/books/prices", "allow": "signed_in"},
+    {"path": "/books/**", "methods": "GET", "allow": {"roles": "payments"}},
 ]
 ROLES = {
     "ada": ["ops"],
@@ -160,6 +169,35 @@ _BLOCKS = [
     _Block("GET /a%00", {MALFORMED: "ada"}),
     _Block("GET /%zz", {MALFORMED: "ada"}, script=True),
     _Block("GET /%C0%AFinternal", {MALFORMED: "ada"}),
+    # Another application on another host: its own rules first, then those of everybody.
+    _Block("GET /internal/about", {PASS: "nobody half ada"}, host=WIKI),
+    _Block("GET /internal/about", {PASS: "nobody"}, host="WIKI.example.com.:443"),
+    _Block("GET /internal/about", {REFUSED: "nobody ada"}),
+    _Block("GET /internal/other", {REFUSED: "nobody ada"}, host=WIKI),
+    _Block("GET /INTERNAL/other", {REFUSED: "nobody ada"}, host=WIKI),  # it does not tell them apart
+    _Block("GET /INTERNAL/other", {LOGIN: "nobody", PASS: "ada"}),
+    _Block("GET /health", {PASS: "nobody ada"}, host=WIKI),
+    _Block("POST /edit/7", {LOGIN: _OUT, PASS: "ada audrey", REFUSED: "paula pat"}, host=WIKI),
+    _Block("POST /edit/7", {LOGIN: _OUT, PASS: _IN}, script=True),
+    _Block("POST /Edit/7", {PASS: "audrey", REFUSED: "pat"}, host=WIKI, script=True),
+    _Block("GET /edit/7", {LOGIN: "nobody", PASS: "pat"}, host=WIKI),
+    _Block("GET /vault", {CODE: "ada", PASS: "ada-fresh", LOGIN: "nobody"}, host=WIKI),
+    _Block("GET /wild/a", {PASS: "nobody"}, host=WIKI),
+    _Block("GET /books/1", {LOGIN: "nobody", PASS: "ada"}, host=WIKI),
+    _Block("GET /", {FOREIGN: "nobody ada"}, host=f"books.{WIKI}"),
+    # And one at a path of the same host, in whole segments.
+    _Block("GET /books/1", {LOGIN: _OUT, PASS: "paula", REFUSED: "ada audrey pat"}),
+    _Block("GET /books", {PASS: "paula", REFUSED: "ada", LOGIN: "nobody"}, script=True),
+    _Block("GET /%62ooks/1?x=/", {PASS: "paula", REFUSED: "ada"}),
+    _Block("GET /books/prices", {LOGIN: _OUT, PASS: _IN}),
+    _Block("POST /books/1", {PASS: "ada", LOGIN: "nobody"}),
+    _Block("GET /booksellers", {PASS: "ada", LOGIN: "nobody"}),
+    _Block("GET /Books/1", {PASS: "ada", LOGIN: "nobody"}),
+    # Whose would that be? What books may, its neighbour may not.
+    _Block("GET /books/a%2Fb", {PASS: "paula", REFUSED: "ada"}),
+    _Block("GET /orders/a%2Fb", {MALFORMED: "ada"}),
+    _Block("GET /books%2F1", {MALFORMED: "nobody paula"}),
+    _Block("GET /x%2F..%2Fbooks/1", {MALFORMED: "paula"}),
 ]
 
 
