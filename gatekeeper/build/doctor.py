@@ -11,6 +11,7 @@ from gatekeeper import __version__
 from gatekeeper.build.database import make_database
 from gatekeeper.build.mail import make_transport
 from gatekeeper.build.providers import make_microsoft, make_oidc, redirect_uris
+from gatekeeper.build.sessions import make_store_check
 from gatekeeper.build.values import make_secrets
 from gatekeeper.core import probe
 from gatekeeper.core.clock import Clock
@@ -61,6 +62,7 @@ def make_checks(settings: Settings, config: Path, *, clock: Clock, descriptors: 
         ServerCheck(make_database(settings))
         if path is None
         else SqliteCheck(path, head=_head(), clock=clock),
+        *([make_store_check(settings, clock=clock)] if settings.session.store else []),
         _mail(settings),
         *upstream,
         ClockCheck(others, clock=clock),

@@ -26,13 +26,12 @@ from gatekeeper.core.session import (
 from gatekeeper.core.tasks import TaskKeeper
 from gatekeeper.sessions.activity import Activity
 from gatekeeper.sessions.cache import HOT, SessionCache
-from gatekeeper.sessions.errors import SessionOver
 from gatekeeper.sessions.invalidation import Invalidations
 from gatekeeper.sessions.progress import Progress
 from gatekeeper.sessions.reader import SessionReader
 from gatekeeper.sessions.renewal import Renewer
 from gatekeeper.sessions.renewals import Renewals
-from gatekeeper.sessions.signing import ID_BYTES, CookieSigner, session_key
+from gatekeeper.sessions.signing import CookieSigner, session_key
 from gatekeeper.sessions.tabs import TabNotes, Tabs
 from gatekeeper.sessions.upkeep import Upkeep
 from gatekeeper.storage.revocations import Revocation
@@ -41,9 +40,6 @@ FRESH = 1.0
 """Seconds after which a channel that was not heard of makes the cache unusable."""
 
 CACHE_SIZE = 50_000
-
-_LONGEST_CLIENT = 100
-_LONGEST_USER_AGENT = 300
 
 _new = tuple.__new__
 
@@ -74,12 +70,10 @@ class SessionManager:
         confirm_delay: float = 0.2,
     ) -> None:
         self._store = store
-        self._users = users
         self._signer = CookieSigner(secrets)
         self._timeouts = timeouts
         self._clock = clock
         self._invalidations = invalidations
-        self._random_bytes = random_bytes
         self._monotonic = monotonic
         self._idle = timeouts.idle
         self._fresh_until = -math.inf
@@ -106,6 +100,7 @@ class SessionManager:
         self.tabs = Tabs(store, self._reader, self._cache, tab_notes, self._renewals, timeouts)
         self._progress = Progress(
             store,
+            users,
             self._reader,
             self._cache,
             self._signer,
@@ -249,27 +244,14 @@ class SessionManager:
         for none. Raises SessionOver when the account is gone or disabled, and StoreUnavailable.
         """
         generation = self._cache.generation
-        user = await self._users.get(user_id)
-        if user is None or user.disabled:
-            raise SessionOver(EndReason.REVOKED)
-        now = self._clock()
-        session_id = self._random_bytes(ID_BYTES)
-        record = SessionRecord(
-            key=session_key(session_id),
-            user_id=user.id,
-            epoch=user.session_epoch,
-            created_at=now,
-            last_seen_at=now,
-            remembered=remembered and self._timeouts.remember > 0.0,
+        session, cookie = await self._progress.start(
+            user_id,
             methods=methods,
-            first_factor_at=now,
-            second_factor_at=min(second_factor_at, now),
-            client=client[:_LONGEST_CLIENT],
-            user_agent=user_agent[:_LONGEST_USER_AGENT],
+            remembered=remembered,
+            client=client,
+            user_agent=user_agent,
+            second_factor_at=second_factor_at,
         )
-        await self._store.create(record)
-        session = self._reader.make(record, user)
-        cookie = self._signer.sign(session_id)
         self._remember(cookie.encode("ascii"), session, generation)
         return session, cookie
 

@@ -1,11 +1,11 @@
-"""A session on its way through the steps of sign-in: what it gains, under which id."""
+"""A session on its way through the steps of sign-in: how it begins, what it gains, under which id."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from gatekeeper.core.clock import Clock
-from gatekeeper.core.protocols import SessionStore
+from gatekeeper.core.protocols import SessionStore, UserDirectory
 from gatekeeper.core.session import EndReason, Session, SessionRecord, Timeouts, UserRecord, ended
 from gatekeeper.sessions.cache import SessionCache
 from gatekeeper.sessions.errors import SessionOver
@@ -15,13 +15,17 @@ from gatekeeper.sessions.signing import ID_BYTES, CookieSigner, session_key
 GRACE = 10.0
 """Seconds in which a replaced id is still answered, at its old level."""
 
+_LONGEST_CLIENT = 100
+_LONGEST_USER_AGENT = 300
+
 
 class Progress:
-    """Steps up, skips, and reads again. Everything raises SessionOver and StoreUnavailable."""
+    """Starts, steps up, skips, and reads again. Everything raises SessionOver and StoreUnavailable."""
 
     def __init__(
         self,
         store: SessionStore,
+        users: UserDirectory,
         reader: SessionReader,
         cache: SessionCache,
         signer: CookieSigner,
@@ -31,12 +35,44 @@ class Progress:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._store = store
+        self._users = users
         self._reader = reader
         self._cache = cache
         self._signer = signer
         self._timeouts = timeouts
         self._clock = clock
         self._random_bytes = random_bytes
+
+    async def start(
+        self,
+        user_id: int,
+        *,
+        methods: str,
+        remembered: bool,
+        client: str,
+        user_agent: str,
+        second_factor_at: float,
+    ) -> tuple[Session, str]:
+        user = await self._users.get(user_id)
+        if user is None or user.disabled:
+            raise SessionOver(EndReason.REVOKED)
+        now = self._clock()
+        session_id = self._random_bytes(ID_BYTES)
+        record = SessionRecord(
+            key=session_key(session_id),
+            user_id=user.id,
+            epoch=user.session_epoch,
+            created_at=now,
+            last_seen_at=now,
+            remembered=remembered and self._timeouts.remember > 0.0,
+            methods=methods,
+            first_factor_at=now,
+            second_factor_at=min(second_factor_at, now),
+            client=client[:_LONGEST_CLIENT],
+            user_agent=user_agent[:_LONGEST_USER_AGENT],
+        )
+        await self._store.create(record)
+        return self._reader.make(record, user), self._signer.sign(session_id)
 
     async def step_up(self, session: Session, *, method: str, second_factor: bool) -> tuple[Session, str]:
         old, user = await self._current(session)

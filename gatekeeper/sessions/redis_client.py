@@ -59,6 +59,12 @@ def make_client(url: str, password: str = "") -> Redis:
     )
 
 
+def sentinels_of(client: Redis) -> list[Redis]:
+    """Connections to the Sentinels that `client` asks for its master; empty where there are none."""
+    manager = getattr(client.connection_pool, "sentinel_manager", None)
+    return list(manager.sentinels) if manager is not None else []
+
+
 def _address(place: str) -> tuple[str, int]:
     host, _, port = place.rpartition(":")
     return (host.strip("[]"), int(port)) if host else (place, 26379)

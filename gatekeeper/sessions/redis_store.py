@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatekeeper.core.errors import StoreUnavailable
 from gatekeeper.core.session import Cutoffs, Ended, EndReason, SessionRecord, Timeouts
 from gatekeeper.sessions import redis_scripts as scripts
+from gatekeeper.sessions.redis_client import sentinels_of
 from gatekeeper.storage.engine import Database
 from gatekeeper.storage.locks import hold_user, insert
 from gatekeeper.storage.revocations import Revocation, announce, revoke_user
@@ -53,8 +54,7 @@ class RedisSessionStore:
     async def aclose(self) -> None:
         """Close the connections to Redis, and to Sentinels."""
         await self._client.aclose()
-        manager = getattr(self._client.connection_pool, "sentinel_manager", None)
-        for sentinel in manager.sentinels if manager is not None else ():
+        for sentinel in sentinels_of(self._client):
             await sentinel.aclose()
 
     async def get(self, key: bytes) -> SessionRecord | EndReason:

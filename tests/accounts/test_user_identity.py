@@ -11,11 +11,11 @@ from gatekeeper.accounts.federation import Federation
 from gatekeeper.cli.user import user
 from gatekeeper.providers.protocol import Claims
 from tests.accounts.support import LOGIN, world
+from tests.servers.databases import write_settings
 
 
 def types(folder: Path, login: str, provider: str = "microsoft") -> Result:
-    config = folder / "gatekeeper.yaml"
-    config.write_text("public_url: http://127.0.0.1:8080\ndata_dir: .\n")
+    config = write_settings(folder)
     return CliRunner().invoke(user, ["unlink", login, "--provider", provider, "--config", str(config)])
 
 

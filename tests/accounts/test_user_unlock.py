@@ -12,11 +12,11 @@ from gatekeeper.accounts.errors import InvalidCredentials
 from gatekeeper.cli.user_unlock import unlock
 from gatekeeper.storage import tables
 from tests.accounts.support import LOGIN, OTHER_PASSWORD, PASSWORD, world
+from tests.servers.databases import write_settings
 
 
 def types(folder: Path, login: str) -> Result:
-    config = folder / "gatekeeper.yaml"
-    config.write_text("public_url: http://127.0.0.1:8080\ndata_dir: .\n")
+    config = write_settings(folder)
     return CliRunner().invoke(unlock, [login, "--config", str(config)])
 
 

@@ -205,6 +205,7 @@ def test_an_unknown_account_is_said_to_be_unknown(tmp_path: Path) -> None:
     tell(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_a_change_stands_or_falls_with_its_audit_row(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         pat = await w.pat()

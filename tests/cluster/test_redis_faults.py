@@ -14,8 +14,8 @@ from tests.cluster.conftest import OTHERS, PEOPLE
 from tests.cluster.faults import NOTICE, Ended, fault
 from tests.cluster.traffic import until
 from tests.servers.faults import FaultProxy, fault_proxy
-from tests.servers.redis import PASSWORD, RedisServer
-from tests.sessions.test_redis import sentinels, servers
+from tests.servers.redis import PASSWORD, RedisServer, sentinels
+from tests.sessions.test_redis import servers
 
 pytestmark = pytest.mark.slow
 

@@ -261,11 +261,16 @@ def test_a_recovery_code_and_a_token_of_the_app_work_once(house: Place, newcomer
     async def renew(services: Services) -> str:
         return (await services.second_factors.new_recovery_codes(user, BY))[0]
 
+    async def unlock(services: Services) -> None:
+        async with services.db.begin() as conn:
+            await services.lockout.unlock(conn, user.id, BY)
+
     for code in (house.call(renew), house.code(app)):
         ada = newcomer()
         assert ada.sign_in(LOGIN, PASSWORD).headers["location"] == "/_gate/login/2fa"
         assert accepted(ada.send_at_once(TIMES, "/_gate/login/2fa", code=code), "/") == 1
         assert ada.signed_in()
+        house.call(unlock)  # those that came after the one counted, and may have been enough
         other = newcomer()
         other.sign_in(LOGIN, PASSWORD)
         assert other.send("/_gate/login/2fa", code=code).status_code == 403

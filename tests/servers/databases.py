@@ -7,6 +7,7 @@ Tests with the marker `databases` run on both, with `--all` every test of a suit
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,19 @@ def settings_for(folder: Path) -> dict[str, str]:
     """The keys of the configuration that lead to the same database."""
     url = _chosen.get(folder)
     return {} if url is None else {"database": url, "database_password": PASSWORD}
+
+
+def write_settings(folder: Path, text: str = "") -> Path:
+    """A configuration file of an operator's that leads to the same database; `text` are further lines."""
+    config = folder / "gatekeeper.yaml"
+    keys = settings_for(folder)
+    if keys:
+        keys["secret"] = "the same one on every node: 0123456789abcdef"
+    lines = ["public_url: http://127.0.0.1:8080", "data_dir: ."]
+    lines += [f"{name}: {json.dumps(value)}" for name, value in keys.items()]
+    config.touch(mode=0o600)
+    config.write_text("\n".join(lines) + "\n" + text)
+    return config
 
 
 def read_now(folder: Path, query: str) -> Any:

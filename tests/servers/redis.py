@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
@@ -47,3 +49,44 @@ def redis_server() -> RedisServer:
     started = RedisServer()
     atexit.register(started.close)
     return started
+
+
+SENTINEL = """
+port {port}
+bind 127.0.0.1
+dir {folder}
+sentinel monitor sessions 127.0.0.1 {master} 2
+sentinel auth-pass sessions {password}
+sentinel down-after-milliseconds sessions 1000
+sentinel failover-timeout sessions 4000
+"""
+
+
+@contextlib.contextmanager
+def sentinels(folder: Path, master: int) -> Iterator[list[int]]:
+    """Three Sentinels that call the Redis on the port `master` "sessions"; their ports."""
+    started: list[Server] = []
+    ports = [free_port() for _ in range(3)]
+    try:
+        for port in ports:
+            place = folder / f"sentinel-{port}"
+            place.mkdir()
+            config = place / "sentinel.conf"
+            config.write_text(
+                SENTINEL.format(port=port, folder=place, master=master, password=f'"{PASSWORD}"')
+            )
+
+            def answers(port: int = port) -> bool:
+                with redis.Redis(port=port) as client:
+                    try:
+                        return bool(client.ping())
+                    except redis.RedisError:
+                        return False
+
+            command = ["setpriv", "--pdeathsig=KILL", "redis-sentinel", str(config)]
+            started.append(Server(command, place / "log", answers))
+            started[-1].start()
+        yield ports
+    finally:
+        for server in started:
+            server.stop()

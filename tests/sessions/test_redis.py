@@ -17,8 +17,7 @@ from gatekeeper.sessions.redis_client import make_client
 from gatekeeper.sessions.redis_store import RedisSessionStore
 from gatekeeper.storage.revocations import revoke_user
 from tests.servers.faults import fault_proxy
-from tests.servers.process import Server, free_port
-from tests.servers.redis import PASSWORD, RedisServer, redis_server
+from tests.servers.redis import PASSWORD, RedisServer, redis_server, sentinels
 from tests.sessions.support import START, TIMEOUTS, World, play, record
 
 
@@ -130,46 +129,6 @@ def test_records_of_other_versions_are_read_and_left_as_they_are(tmp_path: Path)
         await store.aclose()
 
     play(tmp_path, story)
-
-
-SENTINEL = """
-port {port}
-bind 127.0.0.1
-dir {folder}
-sentinel monitor sessions 127.0.0.1 {master} 2
-sentinel auth-pass sessions {password}
-sentinel down-after-milliseconds sessions 1000
-sentinel failover-timeout sessions 4000
-"""
-
-
-@contextlib.contextmanager
-def sentinels(folder: Path, master: int) -> Iterator[list[int]]:
-    started: list[Server] = []
-    ports = [free_port() for _ in range(3)]
-    try:
-        for port in ports:
-            place = folder / f"sentinel-{port}"
-            place.mkdir()
-            config = place / "sentinel.conf"
-            config.write_text(
-                SENTINEL.format(port=port, folder=place, master=master, password=f'"{PASSWORD}"')
-            )
-
-            def answers(port: int = port) -> bool:
-                with blocking.Redis(port=port) as client:
-                    try:
-                        return bool(client.ping())
-                    except blocking.RedisError:
-                        return False
-
-            command = ["setpriv", "--pdeathsig=KILL", "redis-sentinel", str(config)]
-            started.append(Server(command, place / "log", answers))
-            started[-1].start()
-        yield ports
-    finally:
-        for server in started:
-            server.stop()
 
 
 def test_when_the_master_dies_sentinel_names_another_and_sessions_go_on(tmp_path: Path) -> None:
