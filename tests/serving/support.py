@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import os
 import socket
 import subprocess
@@ -20,18 +22,39 @@ COMMAND = [sys.executable, "-m", "gatekeeper"]
 
 
 class App(BaseHTTPRequestHandler):
-    """Answers with who asked; /slow takes a second."""
+    """Answers with who asked; /slow takes a second, /slower twenty, /echo is a WebSocket."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        if self.path == "/slow":
-            time.sleep(1.0)
+        if self.path == "/echo":
+            self._echo()
+            return
+        if self.path in ("/slow", "/slower"):
+            time.sleep(1.0 if self.path == "/slow" else 20.0)
         body = (self.headers.get("Remote-User") or "nobody").encode()
         self.send_response(200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _echo(self) -> None:
+        """Short text frames come back (RFC 6455 section 5.2); a close frame ends it."""
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("upgrade", "websocket")
+        self.send_header("connection", "upgrade")
+        self.send_header(
+            "sec-websocket-accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode()
+        )
+        self.end_headers()
+        self.close_connection = True
+        while len(head := self.rfile.read(2)) == 2:
+            mask, masked = self.rfile.read(4), self.rfile.read(head[1] & 127)
+            body = bytes(byte ^ mask[index % 4] for index, byte in enumerate(masked))
+            self.wfile.write(bytes([head[0], len(body)]) + body)
+            if head[0] & 15 == 8:
+                return
 
     def log_message(self, format: str, *args: object) -> None:
         return
@@ -214,3 +237,42 @@ def sign_in(port: int, login: str = "ada") -> str:
     assert answer.status == 303, answer.status
     cookies = [value.split(";")[0] for name, value in answer.getheaders() if name.lower() == "set-cookie"]
     return "; ".join(cookie for cookie in cookies if cookie.startswith("gatekeeper="))
+
+
+class WebSocket:
+    """A WebSocket of a signed-in person to /echo."""
+
+    def __init__(self, port: int, cookie: str) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 15)
+        self._socket.sendall(
+            (
+                f"GET /echo HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+                f"Cookie: {cookie}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            ).encode()
+        )
+        self._file = self._socket.makefile("rb")
+        status = self._file.readline()
+        assert b" 101 " in status, status
+        while self._file.readline() != b"\r\n":
+            pass
+
+    def __enter__(self) -> WebSocket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def echo(self, text: bytes) -> bytes:
+        """Send `text`, and what came back."""
+        self._socket.sendall(bytes([0x81, 0x80 | len(text)]) + bytes(4) + text)  # masked with zeros
+        opcode, body = self.frame()
+        assert opcode == 1, (opcode, body)
+        return body
+
+    def frame(self) -> tuple[int, bytes]:
+        """The next frame's opcode and content."""
+        head = self._file.read(2)
+        assert len(head) == 2, "closed without a close frame"
+        return head[0] & 15, self._file.read(head[1])

@@ -7,21 +7,11 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from tests.serving.support import PASSWORD, Installation, application, get, sign_in
+from tests.serving.support import Installation, get, sign_in
 from tests.stack.conftest import free_port
 
 LABELS = {"outcome", "le", "reason", "kind", "method", "result", "source", "state", "version", "python"}
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Installation]:
-    with application() as port:
-        yield Installation(tmp_path, port)
 
 
 def total(text: str, sample: str) -> float:
@@ -31,7 +21,6 @@ def total(text: str, sample: str) -> float:
 def test_metrics_of_all_processes_tell_what_happened_and_of_nobody(made: Installation) -> None:
     port = free_port()
     made.write(f"processes: 2\nmetrics: {{listen: '127.0.0.1:{port}'}}\n")
-    assert made.run("user", "add", "ada", "--password-stdin", stdin=PASSWORD).returncode == 0
 
     def scrape() -> str:
         return get(port, "/metrics")[1].decode()

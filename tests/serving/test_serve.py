@@ -7,24 +7,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.serving.support import PASSWORD, Installation, Load, application, get, sign_in
+from tests.serving.support import Installation, Load, WebSocket, get, sign_in
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Installation]:
-    with application() as port:
-        installation = Installation(tmp_path, port)
-        installation.write("processes: 2\ndrain_timeout: 5s\n")
-        added = installation.run("user", "add", "ada", "--password-stdin", stdin=PASSWORD)
-        assert added.returncode == 0, added.stderr
-        yield installation
-
-
+@pytest.mark.slow
 def test_reloading_again_and_again_under_load_loses_no_request_and_no_session(made: Installation) -> None:
     with made.serving():
         cookie = sign_in(made.port)
@@ -59,6 +49,7 @@ def test_a_configuration_with_a_mistake_changes_nothing_and_says_where(made: Ins
         assert get(made.port, "/", cookie) == (200, b"ada")
 
 
+@pytest.mark.slow
 def test_an_address_that_is_taken_refuses_the_reload(made: Installation) -> None:
     with made.serving(), socket.create_server(("127.0.0.1", 0)) as taken:
         port, workers = taken.getsockname()[1], made.workers()
@@ -78,6 +69,7 @@ def test_workers_with_new_settings_that_do_not_start_leave_the_old_ones_serving(
         assert get(made.port, "/", cookie) == (200, b"ada")
 
 
+@pytest.mark.slow
 def test_new_addresses_are_opened_and_old_ones_closed(made: Installation) -> None:
     with made.serving():
         path = made.folder / "gate.sock"
@@ -90,6 +82,7 @@ def test_new_addresses_are_opened_and_old_ones_closed(made: Installation) -> Non
         made.wait(lambda: not path.exists())
 
 
+@pytest.mark.slow
 def test_a_secret_is_replaced_with_nobody_signed_out(made: Installation) -> None:
     old, new = "a1b2c3d4e5f60718293a4b5c6d7e8f90", "0f9e8d7c6b5a49382716f5e4d3c2b1a0"
     made.write(f"processes: 2\ndrain_timeout: 5s\nsecret: {old}\n")
@@ -122,6 +115,7 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(made: Installation)
         assert '"worker died"' in made.log, made.log
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_supervisor_that_was_killed(made: Installation) -> None:
     with made.serving():
         workers = made.workers()
@@ -139,7 +133,37 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_a_stop_finishes_what_is_under_way_and_cuts_what_takes_too_long(made: Installation) -> None:
+def test_a_websocket_lives_on_through_a_reload_until_drain_timeout(made: Installation) -> None:
+    made.write("processes: 1\ndrain_timeout: 6s\n")
+    with made.serving():
+        cookie = sign_in(made.port)
+        with WebSocket(made.port, cookie) as people:
+            assert people.echo(b"before") == b"before"
+            assert made.run("reload").returncode == 0
+            switched = time.monotonic()
+            assert people.echo(b"after") == b"after"
+            opcode, body = people.frame()
+            # The reload was over some moments before its command was.
+            assert time.monotonic() - switched > 2.0
+            assert opcode == 8 and int.from_bytes(body[:2], "big") in (1001, 1012)
+        with WebSocket(made.port, cookie) as again:
+            assert again.echo(b"again") == b"again"
+
+
+def test_a_stop_cuts_what_takes_longer_than_drain_timeout(made: Installation) -> None:
+    made.write("processes: 1\ndrain_timeout: 1s\nrules: [{allow: public}]\n")
+    with made.serving(), socket.create_connection(("127.0.0.1", made.port), 20) as client:
+        client.sendall(f"GET /slower HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n\r\n".encode())
+        time.sleep(0.4)
+        began = time.monotonic()
+        os.kill(made.pid, signal.SIGTERM)
+        answer = client.recv(65_536)
+        assert b" 200 " not in answer.partition(b"\r\n")[0]
+        assert made.process is not None and made.process.wait(20) == 0
+        assert 0.9 < time.monotonic() - began < 15.0  # the application takes 20 s
+
+
+def test_a_stop_finishes_what_is_under_way(made: Installation) -> None:
     made.write("processes: 2\ndrain_timeout: 5s\nrules: [{allow: public}]\n")
     with made.serving():
         answers: list[tuple[int, bytes]] = []
