@@ -3,7 +3,9 @@
 // docs/session-script.md.
 "use strict";
 (() => {
-  const { prefix, position = "top-right" } = document.currentScript.dataset;
+  // By the getter: `document.currentScript` may be an <img> of that name that somebody wrote into the page.
+  const own = Object.getOwnPropertyDescriptor(Document.prototype, "currentScript").get.call(document);
+  const { prefix, position = "top-right" } = own.dataset;
   const DEEDS = ["pointerdown", "pointermove", "keydown", "wheel", "touchmove", "popstate"];
   const LOOK = 8e3, LOOK_HIDDEN = 55e3, MARK = "x-gatekeeper-refused";
   // Not "scroll": pages scroll by themselves. A person does it by wheel, finger, key or with the pointer.
@@ -15,7 +17,7 @@
     onDeeds(() => { try { top.dispatchEvent(new Event("gatekeeper-active")); } catch { /* of another origin */ } });
     return;
   }
-  if (self.gatekeeperSession) return;
+  if (Object.hasOwn(self, "gatekeeperSession")) return; // not an element's id
   Object.defineProperty(self, "gatekeeperSession", { value: true });
 
   const realFetch = self.fetch;
