@@ -74,26 +74,83 @@ def render(settings: Settings, mode: Mode, application: str | None = None) -> st
         raise ValueError(
             "tls: behind nginx, which ends TLS, let Gatekeeper listen without it on this machine"
         )
-    if len(settings.applications) > 1 or len(settings.hosts) > 1:
-        raise ValueError(
-            "upstream: several applications or hosts do not fit into one printed site; write a server for "
-            "each host and a location for each path from the files in deploy/nginx (docs/applications.md)"
-        )
-    site = _read(f"sites/{_SITES[mode]}.conf")
-    files: dict[str, Callable[[str], str]] = {}
-    if mode != "hand-over":
-        upstream = _application(settings, application)
-        files["gatekeeper/protect.conf"] = lambda text: _with_identity(text, settings, upstream)
-        files["gatekeeper/forgeries.conf"] = lambda text: _without_identity(text, settings)
-        site = _with_application(site, upstream, settings.limits.request_body)
-    elif settings.forward_auth_only:
+    if mode == "hand-over" and settings.forward_auth_only:
         raise ValueError("upstream: none: there is nothing that Gatekeeper could carry; use --mode ask")
-    site = _with_public_url(_inlined(site, files), settings)
+    written = _read(f"sites/{_SITES[mode]}.conf")
+    if len(settings.hosts) == 1 and (mode == "hand-over" or not _several(settings)):
+        site = _single(written, settings, mode, application)
+    elif application is not None:
+        raise ValueError("--application is for one; several have their addresses in upstream")
+    else:
+        site = _for_hosts(written, settings, mode)
     common = _once(_read("conf.d/gatekeeper.conf"), "127.0.0.1:8080", _listening(settings)[0])
     parts = [common, site]
     if mode == "ask-cached":
         parts.insert(1, _read("conf.d/gatekeeper-cache.conf"))
     return "\n".join(parts).replace("/_gate", settings.prefix)
+
+
+def _several(settings: Settings) -> bool:
+    """Whether nginx has anything to choose by host or path."""
+    return len(settings.applications) > 1 or any(
+        place.path != "/" for place in settings.places(settings.applications[0])
+    )
+
+
+def _single(site: str, settings: Settings, mode: Mode, application: str | None) -> str:
+    if mode == "hand-over":
+        return _with_address(_inlined(site, {}), settings, settings.public_host)
+    upstream = _application(settings, application)
+    site = _with_application(site, upstream, settings.limits.request_body)
+    return _with_address(_inlined(site, _files(settings, upstream)), settings, settings.public_host)
+
+
+def _for_hosts(written: str, settings: Settings, mode: Mode) -> str:
+    """A server for each host, in it a location for each application there."""
+    servers = written[written.index("server {\n    listen 80;") :]
+    parts = [written[: written.index("\n\n") + 2]]
+    for one in settings.applications if mode != "hand-over" else ():
+        if not one.forwards:
+            raise ValueError(f"upstream: {one.name} has no address that nginx could carry its traffic to")
+        place = _placed("    server 127.0.0.1:3000;\n    keepalive 32;\n", one)
+        parts.append(f"upstream application_{_word(one)} {{\n{place}}}\n\n")
+    for host in settings.hosts:
+        server = _inlined(servers, {}) if mode == "hand-over" else _with_locations(servers, settings, host)
+        parts.append(_with_address(server, settings, host) + "\n")
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+def _with_locations(servers: str, settings: Settings, host: str) -> str:
+    begin = servers.index("    location / {\n")
+    template = servers[begin:].rsplit("}\n", 1)[0]
+    found = [(place, one) for one in settings.applications for place in settings.places(one)]
+    here = [(place.path, one) for place, one in found if place.host == host]
+    here.sort(key=lambda each: -len(each[0]))
+    locations = [_location(template, settings, one, path) for path, one in here]
+    if not any(path == "/" for path, _ in here):
+        locations.append("    location / {\n        return 404;\n    }\n")
+    return _inlined(servers[:begin], {}) + "\n".join(locations) + "}\n"
+
+
+def _location(template: str, settings: Settings, one: UpstreamSettings, path: str) -> str:
+    """Whole segments, as Gatekeeper takes them; regular expressions are asked in their order, `/` at last."""
+    if path != "/":
+        sign = "~*" if one.case_insensitive else "~"
+        template = _once(template, "location / {", f'location {sign} "^{re.escape(path)}(?:/|$)" {{')
+    template = _limited(template, one, settings.limits.request_body)
+    template = _secured(template, one).replace("://application;", f"://application_{_word(one)};")
+    return _inlined(template, _files(settings, one))
+
+
+def _word(one: UpstreamSettings) -> str:
+    return one.name.replace("-", "_") or "only"
+
+
+def _files(settings: Settings, upstream: UpstreamSettings) -> dict[str, Callable[[str], str]]:
+    return {
+        "gatekeeper/protect.conf": lambda text: _with_identity(text, settings, upstream),
+        "gatekeeper/forgeries.conf": lambda text: _without_identity(text, settings),
+    }
 
 
 def _read(name: str) -> str:
@@ -144,15 +201,26 @@ def _application(settings: Settings, given: str | None) -> UpstreamSettings:
 
 
 def _with_application(site: str, upstream: UpstreamSettings, body: int) -> str:
+    return _secured(_placed(_limited(site, upstream, body), upstream), upstream)
+
+
+def _limited(site: str, upstream: UpstreamSettings, body: int) -> str:
     site = _once(site, "client_max_body_size 2000m;", f"client_max_body_size {body};")
-    site = _once(site, "proxy_read_timeout 60s;", f"proxy_read_timeout {int(upstream.response_timeout)}s;")
+    return _once(site, "proxy_read_timeout 60s;", f"proxy_read_timeout {int(upstream.response_timeout)}s;")
+
+
+def _placed(site: str, upstream: UpstreamSettings) -> str:
     if upstream.url.startswith("unix:"):
         return _once(site, "127.0.0.1:3000", upstream.url)
     parts = urlsplit(upstream.url)
-    tls = parts.scheme == "https"
-    place = parts.netloc if parts.port is not None else f"{parts.netloc}:{443 if tls else 80}"
-    site = _once(site, "127.0.0.1:3000", place)
-    if not tls:
+    usual = 443 if parts.scheme == "https" else 80
+    place = parts.netloc if parts.port is not None else f"{parts.netloc}:{usual}"
+    return _once(site, "127.0.0.1:3000", place)
+
+
+def _secured(site: str, upstream: UpstreamSettings) -> str:
+    parts = urlsplit(upstream.url)
+    if parts.scheme != "https":
         return site
     certificates = upstream.ca_file or "/etc/ssl/certs/ca-certificates.crt"
     secured = (
@@ -182,10 +250,24 @@ def _with_identity(text: str, settings: Settings, upstream: UpstreamSettings) ->
         if usual.lower() not in names:
             cleared.append(f'proxy_set_header {usual} "";\n')
     text = text.replace("# The browser's cookies", "".join(cleared) + "# The browser's cookies")
+    if upstream.authorization != "pass":
+        text = _with_authorization(text, upstream)
     if upstream.host == "rewrite" and not upstream.url.startswith("unix:"):
         host = urlsplit(upstream.url).netloc
         text = re.sub(r"^(proxy_set_header Host +)\S+;", rf"\g<1>{host};", text, count=1, flags=re.MULTILINE)
     return text
+
+
+def _with_authorization(text: str, upstream: UpstreamSettings) -> str:
+    """What the answer says, which is nothing where the client's own is to go."""
+    section = upstream.authorization
+    if not isinstance(section, str) and section.otherwise == "pass":
+        raise ValueError("authorization.otherwise: nginx cannot tell pass from drop; use --mode hand-over")
+    asked = "auth_request_set $gatekeeper_authorization $upstream_http_authorization;\n"
+    told = "proxy_set_header Authorization $gatekeeper_authorization;\n"
+    return text.replace("# The browser's cookies", f"{told}# The browser's cookies").replace(
+        "error_page 401", f"{asked}\nerror_page 401", 1
+    )
 
 
 def _without_identity(text: str, settings: Settings) -> str:
@@ -194,8 +276,8 @@ def _without_identity(text: str, settings: Settings) -> str:
     return "".join(line for line in lines if line.startswith("#") or line.split()[1].lower() not in names)
 
 
-def _with_public_url(site: str, settings: Settings) -> str:
-    parts = urlsplit(settings.public_url)
+def _with_address(site: str, settings: Settings, host: str) -> str:
+    parts = urlsplit(f"{settings.public_scheme}://{host}")
     port = parts.port or (443 if settings.secure else 80)
     if not settings.secure or port != 443:
         site = _REDIRECT.sub("", site, count=1)

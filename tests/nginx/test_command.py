@@ -182,12 +182,98 @@ def test_the_command(tmp_path: Path) -> None:
     assert failed.exit_code == 1 and "--application" in failed.stderr
 
 
-def test_several_applications_are_not_printed_as_if_they_were_one() -> None:
-    several = [
-        {"name": "a", "url": "http://127.0.0.1:1"},
-        {"name": "b", "at": "/b", "url": "http://127.0.0.1:2"},
+WIKI = "wiki.example.com"
+
+
+def several(port: int, folder: Path, *applications: int) -> dict[str, Any]:
+    """Two on one host, one of them with a lock; a third with a host of its own, where `/` is nobody's."""
+    (folder / "lock").write_text("Bearer the-secret-of-books\n")
+    (folder / "lock").chmod(0o600)
+    front, books, wiki = (f"http://127.0.0.1:{number}" for number in applications)
+    return {
+        "public_url": f"https://{HOST}:{port}",
+        "upstream": [
+            {"name": "front", "url": front},
+            {
+                "name": "the-books",
+                "url": books,
+                "at": "/books.d",
+                "authorization": {"file": str(folder / "lock")},
+                "rules": [{"allow": {"roles": "ops"}}],
+            },
+            {"name": "wiki", "url": wiki, "at": f"{WIKI}:{port}/w", "authorization": "drop"},
+        ],
+    }
+
+
+def test_nginx_knows_hosts_and_paths_of_several_applications(tmp_path: Path) -> None:
+    with recording() as front, recording() as books, recording() as wiki:
+        for mode in ("ask", "ask-cached", "hand-over"):
+            folder = tmp_path / mode
+            folder.mkdir()
+            port, trust = free_port(), certificate(folder)
+            more = several(port, folder, front.port, books.port, wiki.port)
+            with gatekeeper(folder, port, rules=[], upstream=more["upstream"]) as gate:
+                given = {"listen": f"127.0.0.1:{gate.port}", **more}
+                site = render(make_settings(given, create=False), mode)  # type: ignore[arg-type]
+                assert "the-secret" not in site
+                site = site.replace(f"listen {port}", f"listen 127.0.0.1:{port}")
+                site = site.replace("/etc/nginx/tls", str(folder))
+                site = site.replace("/run/nginx-gatekeeper", str(folder / "cache"))
+                conf = write_main(folder)
+                (folder / "etc/site.conf").write_text(site)
+                command = ["/usr/sbin/nginx", "-c", str(conf), "-p", str(folder)]
+                subprocess.run([*command, "-t"], check=True, capture_output=True)
+                with running(command, port, folder / "log"):
+                    found = Site(port, gate, trust, folder)
+                    ada, pat = found.person("ada", "ops"), found.person("pat")
+                    there = f"{WIKI}:{port}"
+                    mine = {**PAGE, "Authorization": "Basic bWluZTptaW5l"}
+                    asked: list[tuple[str, str, str, int]] = [
+                        (ada, "", "/x?y=1", 200),
+                        (ada, "", "/books.d", 200),
+                        (ada, "", "/books.d/1", 200),
+                        (pat, "", "/books.d/1", 403),
+                        (pat, "", "/b%6Foks.d/1", 403),
+                        (pat, "", "/books.d2", 200),
+                        (pat, "", "/booksxd/1", 200),
+                        (ada, there, "/w/1", 200),
+                        (ada, there, "/", 404),
+                    ]
+                    for cookie, host, path, status in asked:
+                        assert found.ask(path, mine, cookie=cookie, host=host).status == status, (mode, path)
+                    refused = found.ask("/books.d%2F1", mine, cookie=ada).status
+                    assert refused == (400 if mode == "hand-over" else 403)
+                    login = found.ask("/w/1?a=b", host=there).get("location")
+                    assert login.endswith("/_gate/login?next=/w/1%3Fa%3Db")
+            targets = [[one.target for one in each.arrived] for each in (front, books, wiki)]
+            assert targets == [
+                [b"/x?y=1", b"/books.d2", b"/booksxd/1"],
+                [b"/books.d", b"/books.d/1"],
+                [b"/w/1"],
+            ], mode
+            told = [
+                {value for one in each.arrived for value in head_of(one.head).get("authorization", [])}
+                for each in (front, books, wiki)
+            ]
+            assert told == [{"Basic bWluZTptaW5l"}, {"Bearer the-secret-of-books"}, set()], mode
+            for each in (front, books, wiki):
+                each.clear()
+
+
+def test_what_of_several_does_not_fit_is_said(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("a:b\n")
+    (tmp_path / "lock").chmod(0o600)
+    role = {"role": "ops", "file": str(tmp_path / "lock")}
+    cases: list[tuple[dict[str, Any], str, str | None]] = [
+        ({"url": "none"}, "b has no address", None),
+        ({"authorization": {"roles": [role], "otherwise": "pass"}}, "cannot tell", None),
+        ({}, "--application", "http://127.0.0.1:3"),
     ]
-    elsewhere = {"url": "http://127.0.0.1:1", "at": "wiki.example.com"}
-    for upstream in (several, elsewhere):
-        with pytest.raises(ValueError, match="do not fit into one printed site"):
-            render(settings(upstream=upstream), "hand-over")
+    for changed, match, application in cases:
+        pair = [
+            {"name": "a", "url": "http://127.0.0.1:1"},
+            {"name": "b", "at": "/b", "url": "http://127.0.0.1:2", **changed},
+        ]
+        with pytest.raises(ValueError, match=match):
+            render(settings(upstream=pair, trusted_proxies="127.0.0.1"), "ask", application)
