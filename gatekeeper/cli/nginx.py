@@ -259,14 +259,14 @@ def _with_identity(text: str, settings: Settings, upstream: UpstreamSettings) ->
 
 
 def _with_authorization(text: str, upstream: UpstreamSettings) -> str:
-    """What the answer says, which is nothing where the client's own is to go."""
-    section = upstream.authorization
-    if not isinstance(section, str) and section.otherwise == "pass":
-        raise ValueError("authorization.otherwise: nginx cannot tell pass from drop; use --mode hand-over")
-    asked = "auth_request_set $gatekeeper_authorization $upstream_http_authorization;\n"
-    told = "proxy_set_header Authorization $gatekeeper_authorization;\n"
-    return text.replace("# The browser's cookies", f"{told}# The browser's cookies").replace(
-        "error_page 401", f"{asked}\nerror_page 401", 1
+    """Without the client's own. Gatekeeper tells another to nobody: only it sends it, with its own hands."""
+    if upstream.authorization != "drop":
+        which = f"{upstream.name}: " if upstream.name else ""
+        raise ValueError(
+            f"upstream: {which}authorization is sent where Gatekeeper carries; use --mode hand-over"
+        )
+    return text.replace(
+        "# The browser's cookies", 'proxy_set_header Authorization "";\n# The browser\'s cookies'
     )
 
 
