@@ -77,7 +77,7 @@ class KeptPage:
         lines = [
             _Line(
                 form.key,
-                form.target.decode("ascii", "replace"),
+                _address(form.target.decode("ascii", "replace")),
                 unquote(form.target.partition(b"?")[0].decode("ascii", "replace"))[:_LONGEST_PLACE],
                 form.names,
                 moment(form.kept_at),
@@ -94,3 +94,8 @@ class KeptPage:
             discarded=request.query_params.get("done") == "1",
             problem=problem,
         )
+
+
+def _address(target: str) -> str:
+    """A path that begins with two slashes would be read as another host's name. URL Standard section 4.3."""
+    return f"/.{target}" if target.startswith("//") else target

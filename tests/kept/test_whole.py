@@ -145,6 +145,7 @@ def house(folder: Path, **more: Any) -> Iterator[House]:
     clock, application = Clock(), Application()
     session = {"idle_timeout": "10m", "keep_forms": True, **more.pop("session", {})}
     with serving(application) as port:
+        upstream = {"url": f"http://127.0.0.1:{port}", **more.pop("upstream", {})}
         settings: dict[str, Any] = {
             "clock": clock,
             "session": session,
@@ -152,7 +153,7 @@ def house(folder: Path, **more: Any) -> Iterator[House]:
             **settings_for(folder),
             **more,
         }
-        with whole(folder, f"http://127.0.0.1:{port}", **settings) as gate:
+        with whole(folder, upstream, **settings) as gate:
             yield House(gate, application, clock)
 
 
@@ -527,3 +528,12 @@ def test_a_form_that_does_not_arrive_is_not_waited_for(
         with _begin_upload(browser, 1_000) as upload:
             assert b"location: /_gate/login?ended=idle" in upload.recv(1000)
         assert here.rows() == 0
+
+
+def test_a_path_with_two_slashes_is_not_taken_for_another_host(tmp_path: Path) -> None:
+    with house(tmp_path, upstream={"allow_in_path": ["//"]}) as here:
+        browser = here.kept(target="//evil.example/x")
+        browser.signs_in("pat")
+        page = browser.ask("GET", "/_gate/kept").body
+        assert b'action="/.//evil.example/x"' in page  # browsers resolve the dot: the same path, here
+        assert browser.sends("//evil.example/x", KEY.findall(page)[0]).status == 201
