@@ -50,10 +50,17 @@ def make_audience(settings: Settings, application: UpstreamSettings) -> str:
     return f"{settings.public_scheme}://{place.host}{place.path.removesuffix('/')}"
 
 
+_CLOSING_SHARED = 90.0
+"""Seconds. Tabs of several hosts do not know of each other: the last that one knows of is closed while
+another is open in the background, from where browsers let it speak once a minute."""
+
+
 def make_timeouts(settings: Settings) -> Timeouts:
     """How long sessions last."""
     session = settings.session
+    closing = _CLOSING_SHARED if session.cookie_domain else Timeouts().closing
     return Timeouts(
+        closing=closing,
         idle=session.idle_timeout,
         absolute=session.absolute_timeout,
         remember=session.remember if session.remember_me else 0.0,

@@ -131,8 +131,10 @@ def write_in_marimo(page: Page) -> Callable[[], None]:
 
 @pytest.mark.parametrize(
     ("serve", "path", "write"),
-    [(datasette, "/shop/orders", write_in_datasette), (marimo, "/", write_in_marimo)],
-    ids=["datasette", "marimo"],
+    [
+        pytest.param(datasette, "/shop/orders", write_in_datasette, id="datasette"),
+        pytest.param(marimo, "/", write_in_marimo, id="marimo", marks=pytest.mark.slow),
+    ],
 )
 def test_everything_works_under_its_own_policy(
     chromium: Browser,

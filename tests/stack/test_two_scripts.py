@@ -14,11 +14,13 @@ import pytest
 
 from gatekeeper.build import Gatekeeper
 from gatekeeper.build.services import Services
+from gatekeeper.core.clock import Clock
 from gatekeeper.core.protocols import Receive, Scope, Send
 from gatekeeper.core.session import EndReason
 from gatekeeper.demo.serving import serving
 from gatekeeper.settings import make_settings
 from tests.gate.test_shell import App
+from tests.script.browser import MovableClock
 from tests.stack.test_applications import OFFICE, WIKI, Browser
 from tests.stack.whole import Whole, whole
 
@@ -58,7 +60,7 @@ class Pair(NamedTuple):
 
 
 @contextlib.contextmanager
-def pair(folder: Path) -> Iterator[Pair]:
+def pair(folder: Path, clock: Clock | None = None) -> Iterator[Pair]:
     place = f"https://{NOTES}/_gate/"
     office, wiki = Page(), Page(f"script-src {place}; connect-src {place}")
     with serving(office) as first, serving(wiki) as second:
@@ -73,7 +75,7 @@ def pair(folder: Path) -> Iterator[Pair]:
             {"name": "books", "url": f"http://127.0.0.1:{second}", "at": "/books", "audience": "the-books"},
         ]
         session = {"cookie_domain": "example.com", "keep_forms": True}
-        with whole(folder, upstream, public_url=f"https://{OFFICE}", session=session) as gate:
+        with whole(folder, upstream, public_url=f"https://{OFFICE}", session=session, clock=clock) as gate:
             gate.add_user("ada")
             yield Pair(gate, office, wiki)
 
@@ -156,6 +158,28 @@ def test_a_kept_form_goes_to_the_host_that_it_was_sent_to_and_to_no_other(both: 
     elsewhere = browser.ask(OFFICE, "/edit", "POST", body, Origin=f"https://{OFFICE}", **SAME)
     assert (elsewhere.status, elsewhere.headers["location"]) == (303, "/_gate/kept")
     assert all(method == "GET" for method, *_ in both.office.seen)
+
+
+def test_the_last_tab_of_one_host_leaves_time_for_the_tabs_of_another_to_be_heard(tmp_path: Path) -> None:
+    """They do not know of each other, and browsers let those in the background speak once a minute."""
+    clock = MovableClock()
+    script = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "X-Gatekeeper-Session": "1", **SAME}
+    with pair(tmp_path, clock) as here:
+        browser = Browser(here.gate.port)
+        browser.sign_in(OFFICE)
+        for host in (NOTES, OFFICE):
+            assert browser.ask(host, "/").status == 200
+            assert browser.ask(host, "/_gate/session", **script).status == 200
+        clock.forward(55)
+        assert browser.ask(OFFICE, "/_gate/session/closing?last=1", "POST", **script).status == 204
+        clock.forward(60)
+        assert browser.ask(NOTES, "/_gate/session/pulse", "POST", **script).status == 200
+        clock.forward(100)
+        assert browser.ask(NOTES, "/_gate/session/pulse", "POST", **script).status == 200
+        for host in (OFFICE, NOTES):
+            browser.ask(host, "/_gate/session/closing?last=1", "POST", **script)
+        clock.forward(91)
+        assert browser.ask(NOTES, "/_gate/session/pulse", "POST", **script).status == 401
 
 
 def test_an_application_in_this_process_answers_for_those_of_a_list_without_an_address(
