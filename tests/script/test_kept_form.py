@@ -9,21 +9,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import browser as browser
 from tests.script.browser import Browser as Sender
 from tests.script.browser import signed_in
 from tests.script.person import person
 from tests.stack.whole import PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.sqlite]
+pytestmark = pytest.mark.browser
 
 
 @contextlib.contextmanager
-def filled_in(browser: Browser, folder: Path) -> Iterator[tuple[Page, Sender]]:
+def filled_in(chromium: Browser, folder: Path) -> Iterator[tuple[Page, Sender]]:
     """Pat's page once an order was sent 16 minutes after anything else was done: the one to sign in at."""
     with (
         signed_in(folder, script=False, session={"keep_forms": True}) as sender,
-        person(browser, sender, clock=False) as pat,
+        person(chromium, sender, clock=False) as pat,
     ):
         page = pat.context.new_page()
         page.goto(f"{pat.address}/orders/new")
@@ -49,8 +48,8 @@ def orders_of_tea(page: Page, sender: Sender) -> int:
     return page.get_by_role("cell", name="Tea & Co", exact=True).count()
 
 
-def test_it_is_shown_and_sent_once(browser: Browser, tmp_path: Path) -> None:
-    with filled_in(browser, tmp_path) as (page, sender):
+def test_it_is_shown_and_sent_once(chromium: Browser, tmp_path: Path) -> None:
+    with filled_in(chromium, tmp_path) as (page, sender):
         sign_in(page, "pat")
         expect(page.get_by_role("heading", name="Your form was kept")).to_be_visible()
         expect(page.get_by_role("heading", name="/orders")).to_be_visible()
@@ -65,8 +64,8 @@ def test_it_is_shown_and_sent_once(browser: Browser, tmp_path: Path) -> None:
         assert orders_of_tea(page, sender) == 1
 
 
-def test_discarded_it_is_never_sent(browser: Browser, tmp_path: Path) -> None:
-    with filled_in(browser, tmp_path) as (page, sender):
+def test_discarded_it_is_never_sent(chromium: Browser, tmp_path: Path) -> None:
+    with filled_in(chromium, tmp_path) as (page, sender):
         sign_in(page, "pat")
         page.get_by_role("button", name="Discard").click()
         expect(page.get_by_text("The form was discarded")).to_be_visible()
@@ -74,8 +73,8 @@ def test_discarded_it_is_never_sent(browser: Browser, tmp_path: Path) -> None:
         assert orders_of_tea(page, sender) == 0
 
 
-def test_somebody_else_who_signs_in_there_does_not_see_it(browser: Browser, tmp_path: Path) -> None:
-    with filled_in(browser, tmp_path) as (page, sender):
+def test_somebody_else_who_signs_in_there_does_not_see_it(chromium: Browser, tmp_path: Path) -> None:
+    with filled_in(chromium, tmp_path) as (page, sender):
         sender.gate.add_user("sam")
         sign_in(page, "sam")
         expect(page.get_by_role("heading", name="No form is kept")).to_be_visible()
