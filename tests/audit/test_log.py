@@ -86,6 +86,7 @@ def test_a_line_is_written_when_its_row_is_committed_and_not_before(tmp_path: Pa
     tell(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_a_full_disk_leaves_no_line_about_what_did_not_happen(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         async with w.db.begin() as conn:
@@ -195,6 +196,7 @@ def test_what_could_not_be_written_is_counted_with_the_next_row(
     tell(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_canary_no_password_or_token_reaches_rows_lines_or_the_database_file(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         first, second, wrong = "canary-first-7Qx", "canary-second-8Rz", "canary-wrong-9Sy"

@@ -32,6 +32,7 @@ def test_a_mail_is_part_of_the_transaction_that_posts_it(tmp_path: Path) -> None
     tell(tmp_path, story)
 
 
+@pytest.mark.sqlite
 def test_what_waits_cannot_be_read_in_the_database(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         await world.post(MailKind.GENERATED_PASSWORD, values={"link": LINK, "password": PASSWORD})

@@ -239,6 +239,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.sqlite
 def test_a_process_killed_between_sending_and_recording_sends_again(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         sink = Sink()
