@@ -84,6 +84,7 @@ def test_inactivity_timeout(page: Page, impai: Place) -> None:
     """Without activity for a defined time the session ends by itself."""
     pat(impai, "operations")
     sign_in(page, impai, LOGIN, path="/orders?q=lamp")
+    expect(page.get_by_role("heading", name="Orders")).to_be_visible()
     for _ in range(3):
         impai.clock.forward(14 * MINUTE)
         page.reload()
