@@ -99,7 +99,7 @@ async def _post(house: House, messages: list[dict[str, object]]) -> bytes:
         "path": "/_gate/login",
         "raw_path": b"/_gate/login",
         "query_string": b"",
-        "headers": [(b"content-type", FORM.encode())],
+        "headers": [(b"host", b"gate.example.com"), (b"content-type", FORM.encode())],
     }
     await house(scope, receive, send)
     return b"".join(sent)
