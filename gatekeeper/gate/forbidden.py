@@ -14,7 +14,7 @@ from gatekeeper.core.session import EndReason
 from gatekeeper.gate.config import GateConfig
 from gatekeeper.gate.facts import read_facts
 from gatekeeper.gate.forward_auth import REQUEST_ID_HEADER
-from gatekeeper.gate.refusals import refuse_background, wants_json
+from gatekeeper.gate.refusals import refuse_script, wants_json
 
 _REQUEST_ID = re.compile(rb"[0-9a-f]{16}")
 
@@ -56,14 +56,7 @@ class Forbidden:
             context.refusal = Refusal(503, error.reason, retry_after=error.retry_after)
         refusal, facts = context.refusal, context.facts
         if facts is not None and wants_json(facts.kind):
-            await refuse_background(
-                scope,
-                send,
-                refusal.status,
-                error=refusal.reason,
-                request_id=context.request_id,
-                retry_after=refusal.retry_after,
-            )
+            await refuse_script(scope, send, context, refusal)
         else:
             await self._pages(scope, receive, send)
 

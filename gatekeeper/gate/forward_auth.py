@@ -35,7 +35,14 @@ from gatekeeper.gate.config import REMEMBERED, GateConfig
 from gatekeeper.gate.dialects import Dialect, QuestionReader
 from gatekeeper.gate.line import Line, Measure, question_line
 from gatekeeper.gate.made import MadeLines
-from gatekeeper.gate.refusals import plain, refuse_background, sign_in_location, step_up_location, wants_json
+from gatekeeper.gate.refusals import (
+    plain,
+    refuse_background,
+    refuse_script,
+    sign_in_location,
+    step_up_location,
+    wants_json,
+)
 from gatekeeper.gate.shell import CHANGE_PASSWORD
 from gatekeeper.gate.sign_out import UNCONFIRMED, lead, sign_out_location
 
@@ -325,14 +332,7 @@ class ForwardAuth:
             await answer({"type": "http.response.start", "status": refusal.status, "headers": headers})
             await answer({"type": "http.response.body", "body": b""})
         elif facts is not None and wants_json(facts.kind):
-            await refuse_background(
-                scope,
-                answer,
-                refusal.status,
-                error=refusal.reason,
-                request_id=context.request_id,
-                retry_after=refusal.retry_after,
-            )
+            await refuse_script(scope, answer, context, refusal)
         else:
             scope["gatekeeper"] = context
             await self._pages(scope, receive, answer)

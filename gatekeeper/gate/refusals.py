@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from urllib.parse import quote_from_bytes, urlsplit
 
-from gatekeeper.core.context import Facts, Kind
+from gatekeeper.core.context import Facts, Kind, Refusal, RequestContext
 from gatekeeper.core.errors import RequestRejected
 from gatekeeper.core.protocols import Scope, Send
 from gatekeeper.core.returns import MAX_LENGTH
@@ -108,6 +108,18 @@ async def redirect(
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def refuse_script(scope: Scope, send: Send, context: RequestContext, refusal: Refusal) -> None:
+    """`refusal` for whoever is no person waiting for a page."""
+    await refuse_background(
+        scope,
+        send,
+        refusal.status,
+        error=refusal.reason,
+        request_id=context.request_id,
+        retry_after=refusal.retry_after,
+    )
 
 
 async def refuse_background(

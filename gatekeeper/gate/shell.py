@@ -27,6 +27,7 @@ from gatekeeper.gate.refusals import (
     other_spelling,
     redirect,
     refuse_background,
+    refuse_script,
     sign_in_location,
     step_up_location,
     wants_json,
@@ -340,13 +341,6 @@ class Gate:
         facts = context.facts
         background = facts is not None and wants_json(facts.kind)
         if scope["type"] == "websocket" or background:
-            await refuse_background(
-                scope,
-                answer,
-                refusal.status,
-                error=refusal.reason,
-                request_id=context.request_id,
-                retry_after=refusal.retry_after,
-            )
+            await refuse_script(scope, answer, context, refusal)
         else:
             await self._pages(scope, receive, answer)

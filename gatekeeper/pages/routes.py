@@ -107,6 +107,8 @@ def routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
     return [
         *_sign_in_routes(services, shared),
         *_account_routes(services, shared),
+        *_kept_routes(services, shared),
+        *_password_routes(services, shared),
         *_linked_routes(services, shared),
         *_provider_routes(services, shared),
         Route(
@@ -209,19 +211,6 @@ def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         prefix=prefix,
         offered=services.policy.two_factor != "off",
     )
-    password = PasswordPage(
-        passwords=services.passwords,
-        sessions=services.sessions,
-        holder=shared.holder,
-        memory=shared.memory,
-        flow=flow,
-        guard=guard,
-        pages=pages,
-        locale=services.locale,
-        words=shared.words,
-        policy=services.policy,
-        prefix=prefix,
-    )
     account = AccountPage(
         second_factors=services.second_factors,
         sessions=services.sessions,
@@ -235,34 +224,52 @@ def _account_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
         clock=services.clock,
         prefix=prefix,
     )
+    return [
+        *_form(f"{prefix}/2fa/setup", setup),
+        Route(f"{prefix}/2fa/saved", setup.saved, methods=["POST"]),
+        *_form(f"{prefix}/account", account),
+    ]
 
-    kept = []
-    if services.kept_forms is not None:
-        kept = _form(
-            f"{prefix}/kept",
-            KeptPage(
-                kept=services.kept_forms,
-                cookie=services.cookies.kept,
-                flow=flow,
-                guard=guard,
-                pages=pages,
-                prefix=prefix,
-            ),
-        )
+
+def _kept_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
+    if services.kept_forms is None:
+        return []
+    page = KeptPage(
+        kept=services.kept_forms,
+        cookie=services.cookies.kept,
+        flow=shared.flow,
+        guard=shared.guard,
+        pages=shared.pages,
+        prefix=services.prefix,
+    )
+    return _form(f"{services.prefix}/kept", page)
+
+
+def _password_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:
+    if not services.local_passwords:
+        return []
+    prefix = services.prefix
+    password = PasswordPage(
+        passwords=services.passwords,
+        sessions=services.sessions,
+        holder=shared.holder,
+        memory=shared.memory,
+        flow=shared.flow,
+        guard=shared.guard,
+        pages=shared.pages,
+        locale=services.locale,
+        words=shared.words,
+        policy=services.policy,
+        prefix=prefix,
+    )
 
     async def change_password(_request: Request) -> Response:
         return Response(status_code=302, headers={"location": f"{prefix}/password"})
 
-    found = [
-        *_form(f"{prefix}/2fa/setup", setup),
-        Route(f"{prefix}/2fa/saved", setup.saved, methods=["POST"]),
-        *_form(f"{prefix}/account", account),
-        *kept,
+    return [
+        *_form(f"{prefix}/password", password),
+        Route(CHANGE_PASSWORD, change_password, methods=["GET"]),
     ]
-    if services.local_passwords:
-        found += _form(f"{prefix}/password", password)
-        found.append(Route(CHANGE_PASSWORD, change_password, methods=["GET"]))
-    return found
 
 
 def _linked_routes(services: PageServices, shared: Shared) -> list[BaseRoute]:

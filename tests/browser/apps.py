@@ -160,7 +160,7 @@ DATASETTE = Application(
 
 # Marimo: everything it shows comes over its WebSocket
 
-_NOTEBOOK = """
+NOTEBOOK = """
 import marimo
 
 app = marimo.App()
@@ -184,7 +184,7 @@ def _(mo, name):
 
 @contextlib.contextmanager
 def _serve_marimo(folder: Path) -> Iterator[int]:
-    (folder / "notebook.py").write_text(_NOTEBOOK)
+    (folder / "notebook.py").write_text(NOTEBOOK)
     options = ("--host", "127.0.0.1", "--port", "{port}", "--headless", "--no-token")
     with program(folder, "marimo", "run", "notebook.py", *options) as port:
         yield port

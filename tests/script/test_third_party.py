@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from gatekeeper.core.session import EndReason
-from tests.browser.apps import program
+from tests.browser.apps import NOTEBOOK, program
 from tests.script.browser import signed_in
 from tests.script.person import dialog_of, menu_of, person
 
@@ -48,27 +48,6 @@ def asgi_wrapper(datasette):
         return with_policy
 
     return wrap
-"""
-
-_NOTEBOOK = """
-import marimo
-
-app = marimo.App()
-
-
-@app.cell
-def _():
-    import marimo as mo
-
-    name = mo.ui.text(label="Your name", value="nobody")
-    name
-    return mo, name
-
-
-@app.cell
-def _(mo, name):
-    mo.md(f"Greetings, {name.value}!")
-    return
 """
 
 _SERVE = f"""
@@ -109,7 +88,7 @@ def datasette(folder: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def marimo(folder: Path) -> Iterator[int]:
-    (folder / "notebook.py").write_text(_NOTEBOOK)
+    (folder / "notebook.py").write_text(NOTEBOOK)
     (folder / "serve.py").write_text(_SERVE)
     with program(folder, "python", "serve.py", "{port}") as port:
         yield port

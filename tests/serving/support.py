@@ -213,32 +213,6 @@ class Load:
             self.failures.append(failure)
 
 
-def sign_in(port: int, login: str = "ada") -> str:
-    """The Cookie header of somebody who signed in over HTTP."""
-    import http.client
-
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
-        connection.request("GET", "/_gate/login", headers={"Accept": "text/html"})
-        page = connection.getresponse()
-        csrf = page.getheader("set-cookie", "").split(";")[0]
-        token = page.read().decode().split('name="csrf" value="')[1].split('"')[0]
-        connection.request(
-            "POST",
-            "/_gate/login",
-            f"csrf={token}&login={login}&password={PASSWORD.replace(' ', '+')}&next=%2F",
-            {
-                "Content-Type": "application/x-www-form-urlencoded",
-                "Cookie": csrf,
-                "Origin": f"http://127.0.0.1:{port}",
-            },
-        )
-        answer = connection.getresponse()
-        answer.read()
-    assert answer.status == 303, answer.status
-    cookies = [value.split(";")[0] for name, value in answer.getheaders() if name.lower() == "set-cookie"]
-    return "; ".join(cookie for cookie in cookies if cookie.startswith("gatekeeper="))
-
-
 class WebSocket:
     """A WebSocket of a signed-in person to /echo."""
 

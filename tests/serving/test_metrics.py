@@ -8,8 +8,9 @@ import re
 import signal
 import socket
 
-from tests.serving.support import Installation, get, sign_in
+from tests.serving.support import Installation, get
 from tests.stack.conftest import free_port
+from tests.stack.process import sign_in
 
 LABELS = {"outcome", "le", "reason", "kind", "method", "result", "source", "state", "version", "python"}
 

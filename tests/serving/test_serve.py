@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.support import Installation, Load, WebSocket, get, sign_in
+from tests.serving.support import Installation, Load, WebSocket, get
+from tests.stack.process import sign_in
 
 
 @pytest.mark.slow
